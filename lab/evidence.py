@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 RECOMPUTE_TOLERANCE = 1e-6
 
 
-class Grade(str, Enum):
+class Grade(StrEnum):
     """How far a result can be trusted, best first."""
 
     A_PLUS_PLUS = "A++"

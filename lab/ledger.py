@@ -354,7 +354,7 @@ def write_once(path: Path, data: bytes) -> None:
                 fix="records are never edited; supersede it",
             ) from None
     finally:
-        os.unlink(temporary)
+        Path(temporary).unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,0 +1,47 @@
+# The verbs of this repository; `make help` is generated from the comments after ##.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup site serve test test-slow test-browser check bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(STAMP)  ## make the environment in .venv: one pip command, CPU torch as pinned in constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 setup"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(grep -m1 '^torch==' constraints.txt)" --editable '.[dev]'
+	@touch $@
+
+site: setup  ## one fresh experiment on the embedded contract, then the site in public/
+	$(BIN)/lab run conventional/quickstart --contract minidrive --once
+	$(BIN)/python build.py
+	@echo "look at it: make serve"
+
+serve: setup  ## local preview of public/
+	$(BIN)/python build.py --serve
+
+test: setup  ## the whole test suite (two workers, one torch thread each)
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not bench'
+
+test-slow: setup  ## the checks that take minutes
+	$(BIN)/python -m pytest -n 2 -m slow
+
+check: setup  ## lint and types
+	$(BIN)/ruff check lab tests build.py
+	$(BIN)/ruff format --check lab tests build.py
+	$(BIN)/mypy
+
+bench: bench-entropy  ## every side-by-side measurement
+
+clean:  ## remove what can be made again: public/ and .cache/
+	rm -rf .cache
+	find public -mindepth 1 ! -name .gitignore -delete

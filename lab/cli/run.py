@@ -1,0 +1,164 @@
+"""`lab run | encode | evaluate | rerun`: make bytes and measure them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.cli import terminal
+
+if TYPE_CHECKING:
+    from lab.contract import Score
+    from lab.experiment import Bench
+
+
+def register(commands: Any) -> None:
+    """Add the verbs of this group."""
+    run = terminal.verb(
+        commands,
+        "run",
+        run_,
+        help="encode, inflate in a clean process, measure, grade and record",
+        example="lab run conventional/quickstart --contract minidrive",
+    )
+    _recipe(run)
+    _axis(run)
+    run.add_argument("--once", action="store_true", help="do nothing where the ledger has this recipe already")
+    run.add_argument("--supersedes", metavar="RUN_ID", help="the record that this run replaces")
+    encode = terminal.verb(
+        commands,
+        "encode",
+        encode_,
+        help="encode a recipe and write its packet, without measuring",
+        example="lab encode conventional/quickstart --contract minidrive -o packet",
+    )
+    _recipe(encode)
+    encode.add_argument("-o", "--out", type=Path, required=True, help="a new folder")
+    evaluate = terminal.verb(
+        commands,
+        "evaluate",
+        evaluate_,
+        help="inflate a packet in a clean process and measure it",
+        example="lab evaluate packet --contract minidrive",
+    )
+    evaluate.add_argument("packet", type=Path, help="folder with archive.zip and inflate.sh")
+    evaluate.add_argument("--contract", default="minidrive")
+    _axis(evaluate)
+    rerun = terminal.verb(
+        commands,
+        "rerun",
+        rerun_,
+        help="repeat a recorded run and compare bytes and components",
+        example="lab rerun RUN_ID",
+        json_output=True,
+    )
+    rerun.add_argument("run", metavar="RUN_ID")
+    rerun.add_argument("--contract", help="where the run is recorded (default: wherever the id is found)")
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="family/slug, or a TOML file")
+    parser.add_argument("--contract", default="minidrive")
+
+
+def _axis(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--axis", choices=["cpu", "cuda"], default="cpu", help="results of two axes are never mixed")
+
+
+def bench(options: argparse.Namespace) -> Bench:
+    """Where things lie, from the command line and the environment."""
+    from lab.experiment import Bench
+
+    terminal.calm_torch()
+    return Bench(ledgers=options.ledgers, cache=options.cache, work=options.cache / "work", root=options.root)
+
+
+def run_(options: argparse.Namespace) -> None:
+    """Record one run."""
+    from lab import contract, experiment, recipe
+
+    under = contract.load(options.contract, options.ledgers)
+    asked = recipe.load(options.recipe)
+    with terminal.progress() as monitor:
+        done, fresh = experiment.run(
+            asked,
+            under,
+            bench(options),
+            axis=options.axis,
+            once=options.once,
+            supersedes=options.supersedes,
+            monitor=monitor,
+        )
+    terminal.say(f"{done.id}  {'recorded' if fresh else 'already on record'}  grade {done.grade}  {done.verdict}")
+    _print_score(done.score, done.data["evaluation"])
+    terminal.say(f"  {done.data['verdict_reason']}")
+
+
+def _print_score(score: Score, measured: Any) -> None:
+    terminal.say(
+        f"  score {score.total:.6f} = segnet {score.segnet_term:.6f} + posenet {score.posenet_term:.6f}"
+        f" + rate {score.rate_term:.6f}   ({measured['archive_bytes']:,} bytes, axis {measured['axis']})"
+    )
+
+
+def encode_(options: argparse.Namespace) -> None:
+    """Write a packet."""
+    from lab import contract, experiment, recipe
+
+    under = contract.load(options.contract, options.ledgers)
+    asked = recipe.load(options.recipe)
+    with terminal.progress() as monitor:
+        built = experiment.encode(asked, under, bench(options), options.out, monitor)
+    n_bytes = (built / "archive.zip").stat().st_size
+    terminal.say(f"{options.out}: archive.zip {n_bytes:,} bytes")
+    terminal.say(f"next: lab evaluate {options.out} --contract {under.name}")
+
+
+def evaluate_(options: argparse.Namespace) -> None:
+    """Measure a packet and write report.txt and pairs.csv beside it."""
+    from lab import contract, experiment, replay
+    from lab.evaluator import report
+
+    under = contract.load(options.contract, options.ledgers)
+    with terminal.progress() as monitor, replay.scratch() as folder:
+        result = experiment.evaluate(
+            options.packet, under, bench(options), axis=options.axis, work=Path(folder) / "replay", monitor=monitor
+        )
+    measured = result.measurement
+    text = report.write(
+        under,
+        result.score,
+        segnet=measured.segnet,
+        posenet=measured.posenet,
+        archive_bytes=result.archive_bytes,
+        axis=result.axis,
+    )
+    (options.packet / "report.txt").write_text(text, encoding="utf-8")
+    (options.packet / "pairs.csv").write_text(measured.as_csv(), encoding="utf-8")
+    terminal.say(text.rstrip())
+    terminal.say(f"raw sha256 {result.inflation.raw_sha256}")
+    terminal.say("walls: " + ", ".join(result.inflation.walls))
+
+
+def rerun_(options: argparse.Namespace) -> int:
+    """Repeat a run."""
+    from lab import contract, experiment
+    from lab.cli.ledger import locate
+
+    under = contract.load(options.contract or locate(options, options.run), options.ledgers)
+    with terminal.progress() as monitor:
+        result = experiment.rerun(options.run, under, bench(options), monitor)
+    if options.json:
+        terminal.say(json.dumps(result, indent=1, sort_keys=True))
+    else:
+        for key in ("archive_bytes", "segnet", "posenet", "total"):
+            recorded, repeated = result[key]
+            terminal.say(f"  {key:<14} recorded {recorded!r:<24} repeated {repeated!r}")
+        terminal.say(
+            f"archive bytes {'equal' if result['same_bytes'] else 'DIFFER'}; "
+            f"raw frames {'equal' if result['same_raw'] else 'DIFFER'}; "
+            f"runtime {'equal' if result['same_runtime'] else 'changed since'}"
+        )
+    return 0 if result["same_bytes"] and result["same_raw"] else 1

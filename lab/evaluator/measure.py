@@ -1,0 +1,212 @@
+"""Distortion of decoded frames: both frozen networks on source and decode, compared pair by pair.
+
+Reference answers are computed once per contract and axis and kept by digest. Frames are read in a second thread, so
+that decoding overlaps the networks. Networks run in fp32, channels-last, evaluation mode.
+
+References: the contest's evaluator. Stricter where the original is not: exact sample count, exact raw size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lab import custody
+from lab.contract import Contract
+from lab.errors import SampleCountMismatch
+from lab.evaluator import networks, preprocess
+from lab.video import frames, raw
+
+SCORED_POSE_OUTPUTS = 6
+BATCH_PAIRS = 10
+AXES = ("cpu", "cuda")
+Item = TypeVar("Item")
+Monitor = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What both networks say: classes uint8 (N, h, w), pose float32 (N, outputs)."""
+
+    classes: NDArray[np.uint8]
+    pose: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Distortion per pair, float64 (N,); the means are the components of a score."""
+
+    segnet_pairs: NDArray[np.float64]
+    posenet_pairs: NDArray[np.float64]
+
+    @property
+    def segnet(self) -> float:
+        """Share of pixels whose class differs, mean over pairs."""
+        return float(self.segnet_pairs.mean())
+
+    @property
+    def posenet(self) -> float:
+        """Mean squared error of the scored pose outputs, mean over pairs."""
+        return float(self.posenet_pairs.mean())
+
+    def as_csv(self) -> str:
+        """`pair,segnet,posenet`, one row per pair, full precision."""
+        rows = zip(self.segnet_pairs.tolist(), self.posenet_pairs.tolist(), strict=True)
+        return "pair,segnet,posenet\n" + "".join(f"{n},{seg!r},{pose!r}\n" for n, (seg, pose) in enumerate(rows))
+
+
+class Evaluator:
+    """Both frozen networks of a contract on one axis, with the reference answers at hand.
+
+    Args:
+        contract: what is scored; its files are verified against their digests.
+        axis: "cpu" or "cuda"; results of two axes are never mixed.
+        cache: folder for reference answers; they are looked up by the digest of all that decides them.
+    """
+
+    def __init__(self, contract: Contract, *, axis: str, cache: Path) -> None:
+        if axis not in AXES:
+            raise ValueError(f"axis must be one of {AXES}, got {axis!r}")
+        self.contract = contract
+        self.axis = axis
+        self.cache = cache
+        self.segnet, self.posenet = (network.to(axis) for network in networks.load(contract))
+
+    def answers(self, pairs: Iterable[NDArray[np.uint8]], monitor: Monitor, stage: str) -> Answers:
+        """What the networks say of pairs, uint8 (2, H, W, 3) RGB each."""
+        contract = self.contract
+        classes: list[NDArray[np.uint8]] = []
+        pose: list[NDArray[np.float32]] = []
+        done = 0
+        with torch.inference_mode():
+            for batch in ahead(_batches(pairs, BATCH_PAIRS)):
+                seen = preprocess.to_planes(torch.from_numpy(batch).to(self.axis))
+                # One shared resize of both frames; SegNet reads the last, PoseNet both.
+                small = preprocess.resize(seen.flatten(0, 1), contract.model_size).unflatten(0, seen.shape[:2])
+                logits = self.segnet(preprocess.segnet_input(small, contract.model_size))
+                classes.append(logits.argmax(dim=1).to(torch.uint8).cpu().numpy())
+                pose.append(self.posenet(preprocess.posenet_input(small, contract.model_size)).float().cpu().numpy())
+                done += len(batch)
+                monitor(stage, done, contract.n_pairs)
+        if done != contract.n_pairs:
+            raise SampleCountMismatch(stage, expected=f"{contract.n_pairs} pairs", found=str(done))
+        return Answers(classes=np.concatenate(classes), pose=np.concatenate(pose))
+
+    def reference(self, monitor: Monitor) -> Answers:
+        """The answers on the source, from the cache where everything that decides them is unchanged."""
+        path = self.cache / "answers" / f"{self._answers_key()}.npz"
+        if path.is_file():
+            try:
+                with np.load(path, allow_pickle=False) as kept:
+                    return Answers(classes=kept["classes"], pose=kept["pose"])
+            except (OSError, ValueError, KeyError):
+                path.unlink(missing_ok=True)
+        contract = self.contract
+        custody.expect_file(contract.source_path, contract.source.sha256, f"source of contract {contract.name!r}")
+        source = frames.read_pairs(contract.source_path, n_pairs=contract.n_pairs, size=contract.frame_size)
+        answers = self.answers(source, monitor, "networks on the source")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez_compressed(temporary, classes=answers.classes, pose=answers.pose)
+        temporary.replace(path)
+        return answers
+
+    def measure(self, raw_path: Path, monitor: Monitor) -> Measurement:
+        """Distortion of a raw RGB file against the source.
+
+        Raises:
+            RawSizeMismatch: the file is not exactly all frames long.
+        """
+        contract = self.contract
+        pairs = raw.read_pairs(raw_path, n_pairs=contract.n_pairs, size=contract.frame_size)
+        return compare(self.reference(monitor), self.answers(pairs, monitor, "networks on the decode"))
+
+    def _answers_key(self) -> str:
+        contract = self.contract
+        decides = {
+            "source": contract.source.sha256,
+            "networks": {name: network.sha256 for name, network in contract.networks.items()},
+            "sizes": [contract.frame_size, contract.model_size, contract.n_pairs],
+            "axis": self.axis,
+            "evaluator": digest(),
+            "versions": custody.versions(("torch", "numpy", "av")),
+            "machine": custody.machine()["processor"],
+            "threads": torch.get_num_threads(),
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def compare(reference: Answers, decoded: Answers) -> Measurement:
+    """Distortion per pair between two sets of answers.
+
+    Notes:
+        seg = share of differing pixels; pose = mean squared error over the first six outputs.
+    """
+    differs = (reference.classes != decoded.classes).reshape(len(reference.classes), -1)
+    gap = reference.pose[:, :SCORED_POSE_OUTPUTS].astype(np.float64) - decoded.pose[:, :SCORED_POSE_OUTPUTS]
+    return Measurement(segnet_pairs=differs.mean(axis=1, dtype=np.float64), posenet_pairs=(gap**2).mean(axis=1))
+
+
+def digest() -> str:
+    """SHA-256 over the code that decides a measured value."""
+    package = Path(__file__).parent.parent
+    names = (
+        "evaluator/measure.py",
+        "evaluator/networks.py",
+        "evaluator/preprocess.py",
+        "video/colour.py",
+        "video/frames.py",
+        "video/raw.py",
+    )
+    return custody.sha256_tree((name, (package / name).read_bytes()) for name in names)
+
+
+def _batches(pairs: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
+    source = iter(pairs)
+    while batch := list(islice(source, size)):
+        yield np.stack(batch)
+
+
+def ahead(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+    """The same items, produced in a second thread up to `depth` ahead; its errors are raised here."""
+    queue: Queue[tuple[Item | None, BaseException | None]] = Queue(maxsize=depth)
+    stopped = False
+
+    def produce() -> None:
+        try:
+            for item in items:
+                if stopped:
+                    return
+                queue.put((item, None))
+            queue.put((None, None))
+        except BaseException as error:  # handed over, not swallowed
+            queue.put((None, error))
+
+    thread = Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = queue.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stopped = True
+        while thread.is_alive():
+            if not queue.empty():
+                queue.get_nowait()
+            thread.join(timeout=0.01)

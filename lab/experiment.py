@@ -1,0 +1,410 @@
+"""The verbs on runs: encode a recipe, evaluate a packet, record a run, repeat one.
+
+The one place where bench and book meet. Every byte and every distortion that is recorded comes from the packet's own
+decoder, run in a clean process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lab import archive, codecs, custody, evidence, packet, recipe, replay
+from lab.bitstream import check_tiling, sections_as_dicts
+from lab.codecs.base import SourceClip, silent
+from lab.contract import SHIPPED, Contract, Score
+from lab.errors import LedgerError, RecipeError
+from lab.evaluator import measure, report
+from lab.ledger import SCHEMA, Ledger, Run, run_id, write_atomic
+from lab.recipe import Recipe
+from lab.video import raw as raw_frames
+from lab.video import webclip
+
+Monitor = Callable[[str, int, int], None]
+CLIP_PAIRS = 60
+ARCHIVE_KEEP_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Where things lie while experimenting.
+
+    `cache` may be deleted at any time; `work` holds the checkpoints of long runs; `root` is the checkout.
+    """
+
+    ledgers: Path
+    cache: Path
+    work: Path
+    root: Path
+
+    def source(self, contract: Contract, work: Path) -> SourceClip:
+        """What an encoder may look at."""
+        return SourceClip(contract=contract, cache=self.cache, work=work)
+
+    def hidden(self, contract: Contract) -> tuple[Path, ...]:
+        """What an inflating process must not see."""
+        return (contract.root, SHIPPED, self.ledgers, self.cache, self.work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """A packet measured from its own decoder: components, terms, digests, and the distortion of every pair."""
+
+    measurement: measure.Measurement
+    score: Score
+    inflation: replay.Inflation
+    archive_bytes: int
+    archive_sha256: str
+    runtime_sha256: str
+    runtime_bytes: int
+    evaluate_s: float
+    axis: str
+
+
+def encode(asked: Recipe, contract: Contract, bench: Bench, target: Path, monitor: Monitor = silent) -> Path:
+    """Encode a source under a recipe and write its packet, without evidence, to a new folder.
+
+    Raises:
+        RecipeError, ContractError, PacketError: what was asked for cannot be done; nothing is left behind.
+    """
+    codec = codecs.get(asked.family)
+    codec.check(asked)
+    custody.expect_file(contract.source_path, contract.source.sha256, f"source of contract {contract.name!r}")
+    work = bench.work / contract.name / f"{asked.slug}-{asked.digest[:12]}"
+    work.mkdir(parents=True, exist_ok=True)
+    stream = codec.encode(bench.source(contract, work), asked, monitor)
+    decoder = packet.runtime(asked.family, codec.runtime_files(), codec.spec.requirements)
+    built = packet.build(target, stream.payload, decoder, title=f"{asked.name} on {contract.name}")
+    anatomy = archive_anatomy(target / "archive.zip")
+    (target / "anatomy.json").write_text(_json(anatomy), encoding="utf-8")
+    (target / "recipe.toml").write_text(asked.text, encoding="utf-8")
+    packet.seal(target)
+    return built
+
+
+def archive_anatomy(path: Path) -> dict[str, Any]:
+    """Sections of an archive to the byte; the payload's own where it is one of ours."""
+    data = path.read_bytes()
+    inside = {}
+    for member in archive.parse(data, path.name):
+        if member.content[:1] == b"\xa7":
+            inside[member.name] = codecs.by_payload(member.content).anatomy(member.content).sections
+    sections = archive.anatomy(data, path.name, inside)
+    check_tiling(sections, 0, len(data), path.name)
+    return {
+        "schema": "lab.anatomy/1",
+        "archive": {"n_bytes": len(data), "sha256": custody.sha256_bytes(data)},
+        "sections": sections_as_dicts(sections),
+    }
+
+
+def evaluate(
+    folder: Path, contract: Contract, bench: Bench, *, axis: str = "cpu", work: Path, monitor: Monitor = silent
+) -> Evaluated:
+    """Inflate a packet in a clean process and measure what came out.
+
+    Args:
+        work: an empty folder; the raw frames stay there for the caller.
+
+    Raises:
+        ReplayError, EvaluationError, PacketError: no score can be given.
+    """
+    evaluator = measure.Evaluator(contract, axis=axis, cache=bench.cache)
+    evaluator.reference(monitor)
+    monitor("inflating in a clean process", 0, 1)
+    inflation = replay.inflate(
+        folder, work, raw_bytes=contract.raw_bytes, hidden=bench.hidden(contract), time_limit_s=contract.time_limit_s
+    )
+    monitor("inflating in a clean process", 1, 1)
+    started = time.monotonic()
+    measurement = evaluator.measure(inflation.raw, monitor)
+    elapsed = time.monotonic() - started
+    archive_bytes = (folder / "archive.zip").stat().st_size
+    shipped = packet.runtime_of(folder)
+    return Evaluated(
+        measurement=measurement,
+        score=contract.score(segnet=measurement.segnet, posenet=measurement.posenet, archive_bytes=archive_bytes),
+        inflation=inflation,
+        archive_bytes=archive_bytes,
+        archive_sha256=custody.sha256_file(folder / "archive.zip"),
+        runtime_sha256=shipped.sha256,
+        runtime_bytes=shipped.n_bytes,
+        evaluate_s=elapsed,
+        axis=axis,
+    )
+
+
+def run(
+    asked: Recipe,
+    contract: Contract,
+    bench: Bench,
+    *,
+    axis: str = "cpu",
+    once: bool = False,
+    supersedes: str | None = None,
+    monitor: Monitor = silent,
+) -> tuple[Run, bool]:
+    """Encode, inflate in a clean process, measure, grade and record.
+
+    Args:
+        once: give back the run of this very recipe where the ledger has one already.
+
+    Returns:
+        (the run, whether it is new).
+
+    Raises:
+        RecipeError: the parent has no run under this contract yet.
+        DuplicateRun: these bytes are on record under this recipe's name.
+    """
+    ledger = Ledger(bench.ledgers)
+    if once and (known := ledger.find(contract, recipe_sha256=asked.digest, runtime_sha256=None, axis=axis)):
+        return known, False
+    parent = parent_run(asked, contract, ledger, axis)
+    commit, dirty = custody.commit(bench.root)
+    with replay.scratch() as folder:
+        work = Path(folder)
+        started = time.monotonic()
+        built = encode(asked, contract, bench, work / "packet", monitor)
+        encode_s = time.monotonic() - started
+        result = evaluate(built, contract, bench, axis=axis, work=work / "replay", monitor=monitor)
+        record = _record(asked, contract, result, parent, encode_s=encode_s, commit=commit, dirty=dirty)
+        record["supersedes"] = supersedes
+        _grade(record, contract)
+        _keep(built, record, contract, result, ledger, monitor)
+    return ledger.get(contract, str(record["id"])), True
+
+
+def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = silent) -> dict[str, Any]:
+    """Repeat a recorded run, training included, and compare bytes and components with the record.
+
+    Returns:
+        Plain data: `same_bytes`, `same_raw`, and recorded and repeated values side by side.
+    """
+    ledger = Ledger(bench.ledgers)
+    known = ledger.get(contract, identifier)
+    kept = ledger.evidence(contract.name, known.id) / "recipe.toml"
+    if not kept.is_file():
+        raise LedgerError(f"run {known.id}", expected="evidence/recipe.toml", found="nothing there")
+    asked = recipe.parse(kept.read_text(encoding="utf-8"), known.recipe)
+    with replay.scratch() as folder:
+        work = Path(folder)
+        fresh = replace(bench, work=work / "checkpoints")
+        built = encode(asked, contract, fresh, work / "packet", monitor)
+        result = evaluate(built, contract, bench, axis=known.axis, work=work / "replay", monitor=monitor)
+    recorded = known.data
+    return {
+        "run": known.id,
+        "same_bytes": result.archive_sha256 == recorded["custody"]["archive_sha256"],
+        "same_raw": result.inflation.raw_sha256 == recorded["custody"]["raw_sha256"],
+        "same_runtime": result.runtime_sha256 == recorded["custody"]["runtime_sha256"],
+        "archive_bytes": [known.archive_bytes, result.archive_bytes],
+        "segnet": [recorded["evaluation"]["segnet"], result.measurement.segnet],
+        "posenet": [recorded["evaluation"]["posenet"], result.measurement.posenet],
+        "total": [known.total, result.score.total],
+    }
+
+
+def parent_run(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> Run | None:
+    """The newest run of the recipe that this one departs from.
+
+    Raises:
+        RecipeError: it has not been run under this contract and axis.
+    """
+    if asked.parent is None:
+        return None
+    same = [run for run in ledger.runs(contract) if run.recipe == asked.parent and run.axis == axis]
+    if not same:
+        raise RecipeError(
+            f"recipe {asked.name!r}",
+            expected=f"a run of its parent {asked.parent!r} under {contract.name} on {axis}",
+            found="none",
+            fix=f"`lab run {asked.parent} --contract {contract.name}` first",
+        )
+    return same[-1]
+
+
+def verdict(total: float, parent: Run | None) -> tuple[str, str]:
+    """Promoted or rejected against the parent, and why in one sentence."""
+    if parent is None:
+        return "promoted", "starts a lineage: there is no parent to compare with"
+    gap = total - parent.total
+    if gap < 0:
+        return "promoted", f"total {-gap:.6f} below its parent {parent.id}"
+    return (
+        "rejected",
+        f"total {gap:.6f} above its parent {parent.id}" if gap else f"total equal to its parent {parent.id}",
+    )
+
+
+def _record(
+    asked: Recipe,
+    contract: Contract,
+    result: Evaluated,
+    parent: Run | None,
+    *,
+    encode_s: float,
+    commit: str,
+    dirty: bool,
+) -> dict[str, Any]:
+    decision, why = verdict(result.score.total, parent)
+    return {
+        "schema": SCHEMA,
+        "id": run_id(asked.slug, result.archive_sha256),
+        "contract": contract.name,
+        "contract_sha256": contract.digest,
+        "recorded_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "recipe": {
+            "name": asked.name,
+            "family": asked.family,
+            "sha256": asked.digest,
+            "question": asked.question,
+            "changed": asked.changed,
+            "seed": asked.seed,
+            "params": asked.params,
+        },
+        "parents": [parent.id] if parent else [],
+        "verdict": decision,
+        "verdict_reason": why,
+        "evaluation": {
+            "axis": result.axis,
+            "n_pairs": len(result.measurement.segnet_pairs),
+            "segnet": result.measurement.segnet,
+            "posenet": result.measurement.posenet,
+            "archive_bytes": result.archive_bytes,
+            "source_bytes": contract.source.bytes,
+            "encode_s": round(encode_s, 3),
+            "inflate_s": round(result.inflation.elapsed_s, 3),
+            "evaluate_s": round(result.evaluate_s, 3),
+        },
+        "score": {
+            "segnet_term": result.score.segnet_term,
+            "posenet_term": result.score.posenet_term,
+            "rate_term": result.score.rate_term,
+            "total": result.score.total,
+        },
+        "rates": {
+            "as_scored_bytes": result.archive_bytes,
+            "rule_faithful_bytes": result.archive_bytes + result.runtime_bytes,
+        },
+        "custody": _custody(contract, result, commit, dirty),
+        "supersedes": None,
+        "notes": [],
+    }
+
+
+def _custody(contract: Contract, result: Evaluated, commit: str, dirty: bool) -> dict[str, Any]:
+    return {
+        "archive_sha256": result.archive_sha256,
+        "runtime_sha256": result.runtime_sha256,
+        "runtime_bytes": result.runtime_bytes,
+        "raw_sha256": result.inflation.raw_sha256,
+        "raw_bytes": result.inflation.raw_bytes,
+        "evaluator_sha256": measure.digest(),
+        "networks": {name: network.sha256 for name, network in sorted(contract.networks.items())},
+        "source_sha256": contract.source.sha256,
+        "commit": commit,
+        "dirty": dirty,
+        "device": result.axis,
+        "decoder": "pyav, BT.601 limited range, bilinear chroma",
+        "versions": custody.versions(),
+        "machine": custody.machine(),
+        "walls": list(result.inflation.walls),
+        "exact_arithmetic": True,
+    }
+
+
+def evaluation_json(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What evaluation.json holds: components, terms, rates and custody of a record."""
+    keys = ("contract", "contract_sha256", "evaluation", "score", "rates", "custody")
+    return {"schema": "lab.evaluation/1", **{key: record[key] for key in keys}}
+
+
+def _grade(record: dict[str, Any], contract: Contract) -> None:
+    measured, kept = record["evaluation"], record["custody"]
+    score = contract.score(
+        segnet=measured["segnet"], posenet=measured["posenet"], archive_bytes=measured["archive_bytes"]
+    )
+    text = _report(record, contract)
+    facts = evidence.Facts(
+        verdict=record["verdict"],
+        axis=measured["axis"],
+        n_pairs=measured["n_pairs"],
+        contract_pairs=contract.n_pairs,
+        contract_digest=contract.digest,
+        recorded_contract_digest=record["contract_sha256"],
+        archive_sha256=kept["archive_sha256"],
+        archive_bytes=measured["archive_bytes"],
+        evaluated_archive_sha256=kept["archive_sha256"],
+        evaluated_archive_bytes=measured["archive_bytes"],
+        recorded_total=record["score"]["total"],
+        recomputed_total=score.total,
+        report_total=report.read(text)["total"],
+        runtime_sha256=kept["runtime_sha256"],
+        evaluator_sha256=kept["evaluator_sha256"],
+        networks_match=kept["networks"] == {name: item.sha256 for name, item in contract.networks.items()},
+        source_match=kept["source_sha256"] == contract.source.sha256,
+        raw_sha256=kept["raw_sha256"],
+        exact_arithmetic=kept["exact_arithmetic"],
+        clean_process="own process" in kept["walls"],
+        commit=kept["commit"],
+        dirty=kept["dirty"],
+    )
+    decided, reasons = evidence.grade(facts)
+    record["grade"], record["grade_reasons"] = decided.value, list(reasons)
+
+
+def _report(record: Mapping[str, Any], contract: Contract) -> str:
+    measured = record["evaluation"]
+    score = contract.score(
+        segnet=measured["segnet"], posenet=measured["posenet"], archive_bytes=measured["archive_bytes"]
+    )
+    return report.write(
+        contract,
+        score,
+        segnet=measured["segnet"],
+        posenet=measured["posenet"],
+        archive_bytes=measured["archive_bytes"],
+        axis=measured["axis"],
+    )
+
+
+def write_evidence(folder: Path, record: Mapping[str, Any], contract: Contract, result: Evaluated) -> None:
+    """Write report.txt, evaluation.json and pairs.csv into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "report.txt", _report(record, contract).encode())
+    write_atomic(folder / "evaluation.json", _json(evaluation_json(record)).encode())
+    write_atomic(folder / "pairs.csv", result.measurement.as_csv().encode())
+
+
+def _keep(
+    built: Path, record: dict[str, Any], contract: Contract, result: Evaluated, ledger: Ledger, monitor: Monitor
+) -> None:
+    """Evidence, archive and clip first; the record last, so that a record never lacks what it names."""
+    identifier = str(record["id"])
+    if ledger.record_path(contract.name, identifier).exists():
+        ledger.append(record, contract)
+    folder = ledger.evidence(contract.name, identifier)
+    write_evidence(folder, record, contract, result)
+    for name in ("anatomy.json", "recipe.toml"):
+        shutil.copyfile(built / name, folder / name)
+    if record["verdict"] == "promoted":
+        target = ledger.archive(contract.name, result.archive_sha256)
+        if result.archive_bytes <= ARCHIVE_KEEP_BYTES and not target.exists():
+            write_atomic(target, (built / "archive.zip").read_bytes())
+        monitor("comparison clip", 0, 1)
+        pairs = raw_frames.read_pairs(result.inflation.raw, n_pairs=contract.n_pairs, size=contract.frame_size)
+        shown = (frame for pair in islice(pairs, CLIP_PAIRS) for frame in pair)
+        webclip.write(ledger.folder(contract.name) / "clips" / f"{identifier}.mp4", shown, contract.source.rate)
+        monitor("comparison clip", 1, 1)
+    ledger.append(record, contract)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
