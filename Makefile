@@ -40,7 +40,7 @@ check: setup  ## lint and types
 	$(BIN)/ruff format --check lab tests build.py
 	$(BIN)/mypy
 
-bench: bench-entropy  ## every side-by-side measurement
+bench:  ## every side-by-side measurement
 
 clean:  ## remove what can be made again: public/ and .cache/
 	rm -rf .cache

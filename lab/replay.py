@@ -123,7 +123,8 @@ def _walled(inner: list[str], hidden: Sequence[Path]) -> tuple[list[str], tuple[
     plain = ("own process", "own empty home", "emptied environment", "time limit", "memory limit", "file size limit")
     if not (sys.platform == "linux" and shutil.which("unshare") and namespaces()):
         return inner, plain
-    folders = [str(path.resolve()) for path in hidden if path.is_dir()]
+    real = {path.resolve() for path in hidden if path.is_dir()}
+    folders = [str(path) for path in sorted(real) if not real & set(path.parents)]
     outer = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child"]
     command = [*outer, "bash", "-c", _SCRIPT, "walls", *folders, "--", *inner]
     return command, (*plain, "no network", "source hidden", "networks hidden", "ledger hidden")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -94,7 +95,7 @@ class Evaluator:
             for batch in ahead(_batches(pairs, BATCH_PAIRS)):
                 seen = preprocess.to_planes(torch.from_numpy(batch).to(self.axis))
                 # One shared resize of both frames; SegNet reads the last, PoseNet both.
-                small = preprocess.resize(seen.flatten(0, 1), contract.model_size).unflatten(0, seen.shape[:2])
+                small = preprocess.resize(seen.flatten(0, 1), contract.model_size).reshape(*seen.shape[:3], *contract.model_size)
                 logits = self.segnet(preprocess.segnet_input(small, contract.model_size))
                 classes.append(logits.argmax(dim=1).to(torch.uint8).cpu().numpy())
                 pose.append(self.posenet(preprocess.posenet_input(small, contract.model_size)).float().cpu().numpy())
@@ -109,9 +110,9 @@ class Evaluator:
         path = self.cache / "answers" / f"{self._answers_key()}.npz"
         if path.is_file():
             try:
-                with np.load(path, allow_pickle=False) as kept:
+                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
                     return Answers(classes=kept["classes"], pose=kept["pose"])
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
         contract = self.contract
         custody.expect_file(contract.source_path, contract.source.sha256, f"source of contract {contract.name!r}")
