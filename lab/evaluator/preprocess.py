@@ -35,8 +35,8 @@ def resize(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """
     if tuple(planes.shape[-2:]) == tuple(size):
         return planes
-    # Plane by plane: this layout takes torch's separable kernel, which returns equal taps unchanged. With channels
-    # together another kernel errs by two units in the last place, and aligned up-sampling would not be exact.
+    # Plane by plane: this layout takes torch's separable kernel, which at the cameras' sizes returns equal taps
+    # unchanged. With channels together another kernel errs by two units in the last place there.
     flat = planes.reshape(-1, 1, *planes.shape[-2:])
     small = F.interpolate(flat, size=size, mode="bilinear", align_corners=False)
     return small.reshape(*planes.shape[:-2], *size)

@@ -4,9 +4,11 @@ The evaluator shrinks a frame bilinearly without antialiasing. At a scale of two
 reads two rows and two columns of its own and no other pixel reads them. `aligned_up` copies every model pixel onto
 exactly those rows and columns, hence
 
-    resize(aligned_up(x)) == x      for uint8 x, bit for bit,
+    resize(aligned_up(x)) == x      for uint8 x,
 
-at no cost in bytes. Rows and columns that nobody reads are free; they are interpolated so that frames look good.
+at no cost in bytes: bit for bit at the cameras' sizes (tested for every grey level at every position), at other scales
+up to float32 rounding, two units in the last place at most. Rows and columns that nobody reads are free; they are
+interpolated so that frames look good.
 
 Every function takes planes, (..., H, W), rows and columns last. The kernels are sums of taps in one fixed order of
 float32 multiplications and additions, so a decoder gives the same bytes on every machine.
@@ -47,6 +49,7 @@ def resize(x: torch.Tensor, size: Size) -> torch.Tensor:
     planes = x.float()
     if tuple(planes.shape[-2:]) == tuple(size):
         return planes
+    # Plane by plane, as in the evaluator: torch then takes its separable kernel, which rounds least.
     flat = planes.reshape(-1, 1, *planes.shape[-2:])
     out = F.interpolate(flat, size=size, mode="bilinear", align_corners=False)
     return out.reshape(*planes.shape[:-2], *size)
@@ -58,7 +61,7 @@ def aligned_down(x: torch.Tensor, size: Size) -> torch.Tensor:
 
 
 def aligned_up(x: torch.Tensor, size: Size) -> torch.Tensor:
-    """The frame of which the evaluator's resize gives back `x`, bit for bit.
+    """The frame of which the evaluator's resize gives back `x`.
 
     Args:
         x: uint8 (..., h, w), the model grid.
