@@ -74,7 +74,7 @@ def test_full_range_spans_black_to_white() -> None:
 
 
 def test_nearest_chroma_keeps_block_means_where_bilinear_does_not() -> None:
-    y, u, v = planes(3, 8, 8)
+    _, u, _ = planes(3, 8, 8)
     full = colour.enlarge_chroma(torch.from_numpy(u).float()[None], (8, 8), nearest=True)
     assert torch.equal(torch.nn.functional.avg_pool2d(full, 2)[0], torch.from_numpy(u).float())
 

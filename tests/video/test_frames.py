@@ -54,7 +54,7 @@ def test_pairs_are_consecutive_frames_that_no_other_pair_shares(tmp_path: Path) 
 def test_an_odd_frame_is_left_out_only_when_the_caller_counts(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", 5)
     assert len(list(frames.read_pairs(path, n_pairs=2))) == 2
-    with pytest.raises(VideoError, match="even number of frames.*5.*2 leaves the last frame out"):
+    with pytest.raises(VideoError, match=r"even number of frames.*5.*2 leaves the last frame out"):
         list(frames.read_pairs(path))
 
 
@@ -149,7 +149,7 @@ def test_a_frame_size_that_changes_is_refused(tmp_path: Path) -> None:
         chunks += [bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None))]
     path = tmp_path / "a.h264"
     path.write_bytes(b"".join(chunks))
-    with pytest.raises(VideoError, match="frames of one size, 48x64.*found 64x80"):
+    with pytest.raises(VideoError, match=r"frames of one size, 48x64.*found 64x80"):
         list(frames.read_pairs(path))
 
 
