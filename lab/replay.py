@@ -1,38 +1,33 @@
-"""Inflate a packet in a clean process that can see neither the source nor the networks.
+"""Inflate a packet in a clean process that can see neither the source nor the networks, and look at what it wrote.
 
-Where the kernel allows namespaces, the process has no network, and empty folders are mounted over everything that it
-must not see; the mounts are locked by a second user namespace, so that it cannot lift them. Elsewhere fewer walls
-stand. Which ones stood is part of the result.
+The walls are those of `lab.walls`, the strongest that the kernel offers; which ones stood is part of the result. A
+packet is somebody else's program: its archive is unpacked by us, its time, memory, file sizes and disk are bounded,
+and it leaves nothing behind but the raw file.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import archive, custody
+from lab import archive, custody, walls
 from lab.errors import RawSizeMismatch, ReplayError
 
 NAMES_FILE = "public_test_video_names.txt"
 STEM = "0"
 MEMORY_LIMIT_BYTES = 16 << 30
-# Arguments: the folders to cover, then --, then the command. Status 97 says that a folder could not be covered.
-_SCRIPT = """
-while [ "$1" != -- ]; do
-  mount -t tmpfs -o size=4k,mode=555 none "$1" || exit 97
-  shift
-done
-shift
-exec unshare --user --map-root-user --mount -- "$@"
-"""
+# What inflate.sh may write beside the raw file, all in all.
+SLACK_BYTES = 64 << 20
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +44,19 @@ class Inflation:
 
 def namespaces() -> bool:
     """Does this kernel let us build the strong walls?"""
-    probe = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "true"]
-    try:
-        return subprocess.run(probe, capture_output=True, timeout=20, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+    return walls.strength() == "namespaces"
 
 
 def inflate(
-    packet: Path, work: Path, *, raw_bytes: int, hidden: Sequence[Path], time_limit_s: float, python: str | None = None
+    packet: Path,
+    work: Path,
+    *,
+    raw_bytes: int,
+    hidden: Sequence[Path],
+    time_limit_s: float,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    python: str | None = None,
+    strength: str | None = None,
 ) -> Inflation:
     """Run a packet's inflate.sh on its archive.zip, as a judge would, and check what it wrote.
 
@@ -67,74 +66,118 @@ def inflate(
         raw_bytes: exact size that the raw file must have.
         hidden: folders that the process must not see; those inside the packet are refused.
         time_limit_s: wall clock.
+        memory_limit_bytes: address space of each process.
+        python: the interpreter that inflate.sh finds (default: the one that runs here).
+        strength: walls of `walls.STRENGTHS` (default: the strongest at hand).
 
     Raises:
         ReplayError: inflate.sh is missing, fails, runs too long or writes elsewhere.
         RawSizeMismatch: the raw file has the wrong size.
         PacketError: the archive is not a safe ZIP.
     """
+    packet, work = packet.resolve(), work.resolve()
     for name in ("archive.zip", "inflate.sh"):
-        if not (packet / name).is_file():
+        if not (packet / name).is_file() or (packet / name).is_symlink():
             raise ReplayError(
-                f"packet {packet.name}", expected=name, found="nothing there", fix="build the packet again"
+                f"packet {packet.name}", expected=f"a file {name}", found="none", fix="build the packet again"
             )
-    seen, inflated, home = work / "archive", work / "inflated", work / "home"
-    for folder in (seen, inflated, home):
+    seen, inflated, home, root = (work / name for name in ("archive", "inflated", "home", "root"))
+    for folder in (seen, inflated, home, root):
         folder.mkdir(parents=True)
     for member in archive.read(packet / "archive.zip"):
         target = seen / member.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(member.content)
-    (work / NAMES_FILE).write_text(f"{STEM}.mkv\n", encoding="utf-8")
-    script = (packet / "inflate.sh").resolve()
-    inner = ["bash", str(script), str(seen), str(inflated), str(work / NAMES_FILE)]
-    command, walls = _walled(inner, hidden)
-    environment = {
-        "PATH": f"{Path(python or sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+    names = work / NAMES_FILE
+    names.write_text(f"{STEM}.mkv\n", encoding="utf-8")
+    kind = strength or walls.strength()
+    plan = walls.Plan(
+        read=(*walls.interpreter_paths(python), str(packet), str(seen), str(names)),
+        write=(str(inflated),),
+        hide=_covered(packet, hidden),
+        home=str(home),
+        root=str(root),
+    )
+    inner = ["bash", str(packet / "inflate.sh"), str(seen), str(inflated), str(names)]
+    started = time.monotonic()
+    log = _run(
+        walls.command(plan, inner, kind),
+        _environment(home, python or sys.executable),
+        work,
+        raw_bytes=raw_bytes,
+        time_limit_s=time_limit_s,
+        memory_limit_bytes=memory_limit_bytes,
+    )
+    elapsed = time.monotonic() - started
+    raw = _raw_file(inflated, raw_bytes, log)
+    return Inflation(
+        raw=raw,
+        raw_bytes=raw_bytes,
+        raw_sha256=custody.sha256_file(raw),
+        elapsed_s=elapsed,
+        walls=walls.names(kind),
+        log=log,
+    )
+
+
+def _covered(packet: Path, hidden: Sequence[Path]) -> tuple[str, ...]:
+    """The folders to hide, this package among them: the runtime must work without it."""
+    folders = {path.resolve() for path in (*hidden, Path(__file__).parent) if path.is_dir()}
+    for folder in folders:
+        if folder == packet or packet in folder.parents:
+            raise ReplayError(
+                f"packet {packet.name}",
+                expected="a packet that holds neither source nor networks",
+                found=f"the folder {folder.name} inside it",
+                fix="move the packet",
+            )
+    # Only what lies inside a readable folder needs a cover; a folder around the packet must not get one.
+    return tuple(sorted(str(folder) for folder in folders if folder not in packet.parents))
+
+
+def _environment(home: Path, python: str) -> dict[str, str]:
+    return {
+        "PATH": f"{Path(python).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "TMPDIR": str(home),
         "LC_ALL": "C.UTF-8",
-        "PYTHON": python or sys.executable,
+        "PYTHON": python,
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "NUMBA_CACHE_DIR": str(home / "numba"),
     }
-    started = time.monotonic()
-    log = _run(command, environment, work, raw_bytes, time_limit_s)
-    elapsed = time.monotonic() - started
+
+
+def _raw_file(inflated: Path, raw_bytes: int, log: str) -> Path:
+    """The raw file, alone in its folder, regular and of the exact size."""
     raw = inflated / f"{STEM}.raw"
     extra = sorted(path.name for path in inflated.iterdir() if path != raw)
     if extra:
         raise ReplayError("inflate.sh", expected=f"only {raw.name}", found=", ".join(extra)[:200])
-    if not raw.is_file() or raw.is_symlink():
+    if raw.is_symlink() or not raw.is_file():
         raise ReplayError("inflate.sh", expected=raw.name, found="nothing there", fix=log[-400:])
     found = raw.stat().st_size
     if found != raw_bytes:
         raise RawSizeMismatch(
             raw.name, expected=f"{raw_bytes:,} bytes", found=f"{found:,}", fix="too few or too many frames"
         )
-    return Inflation(
-        raw=raw, raw_bytes=found, raw_sha256=custody.sha256_file(raw), elapsed_s=elapsed, walls=walls, log=log
-    )
+    return raw
 
 
-def _walled(inner: list[str], hidden: Sequence[Path]) -> tuple[list[str], tuple[str, ...]]:
-    """The command inside the strongest walls that this kernel offers, and their names."""
-    plain = ("own process", "own empty home", "emptied environment", "time limit", "memory limit", "file size limit")
-    if not (sys.platform == "linux" and shutil.which("unshare") and namespaces()):
-        return inner, plain
-    real = {path.resolve() for path in hidden if path.is_dir()}
-    folders = [str(path) for path in sorted(real) if not real & set(path.parents)]
-    outer = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child"]
-    command = [*outer, "bash", "-c", _SCRIPT, "walls", *folders, "--", *inner]
-    return command, (*plain, "no network", "source hidden", "networks hidden", "ledger hidden")
+def _run(
+    command: list[str],
+    environment: dict[str, str],
+    work: Path,
+    *,
+    raw_bytes: int,
+    time_limit_s: float,
+    memory_limit_bytes: int,
+) -> str:
+    """Run to the end or to a limit; the tail of what it printed."""
 
-
-def _run(command: list[str], environment: dict[str, str], work: Path, raw_bytes: int, time_limit_s: float) -> str:
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-        ceiling = raw_bytes + (64 << 20)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (ceiling, ceiling))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (raw_bytes + SLACK_BYTES, raw_bytes + SLACK_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     log_path = work / "inflate.log"
@@ -144,26 +187,46 @@ def _run(command: list[str], environment: dict[str, str], work: Path, raw_bytes:
             start_new_session=True, preexec_fn=limit,
         )  # fmt: skip
         try:
-            code = process.wait(timeout=time_limit_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
+            code = _watch(process, work, raw_bytes, time_limit_s)
+        finally:
+            # Whatever it left running ends here.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise ReplayError(
-                "inflate.sh", expected=f"an end within {time_limit_s:.0f} s", found="none; it was stopped"
-            ) from None
-        except BaseException:
-            os.killpg(process.pid, 9)
-            process.wait()
-            raise
     with log_path.open("rb") as written:
         written.seek(max(0, log_path.stat().st_size - 4000))
         text = written.read().decode("utf-8", errors="replace")
-    if code == 97:
-        raise ReplayError("walls", expected="empty folders over what must stay hidden", found="a mount that failed")
+    last = (text.strip().splitlines() or [""])[-1][:300]
+    if code == walls.BROKEN and last.startswith("walls: "):
+        raise ReplayError("walls", expected="every wall to stand", found=last.removeprefix("walls: "))
     if code != 0:
-        last = text.strip().splitlines()[-1:] or [""]
-        raise ReplayError("inflate.sh", expected="exit status 0", found=f"{code}: {last[0][:300]}")
+        raise ReplayError("inflate.sh", expected="exit status 0", found=f"{code}: {last}")
     return text
+
+
+def _watch(process: subprocess.Popen[bytes], work: Path, raw_bytes: int, time_limit_s: float) -> int:
+    """The exit status, or an error once time or disk is used up."""
+    deadline = time.monotonic() + time_limit_s
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=_POLL_S)
+        if time.monotonic() > deadline:
+            raise ReplayError("inflate.sh", expected=f"an end within {time_limit_s:.0f} s", found="none; it was stopped")
+        used = _disk_bytes(work)
+        if used > 2 * raw_bytes + SLACK_BYTES:
+            raise ReplayError("inflate.sh", expected=f"{raw_bytes:,} bytes of output", found=f"{used:,}; it was stopped")
+
+
+def _disk_bytes(work: Path) -> int:
+    """Disk that a running process has taken so far, whatever it names its files."""
+    total = 0
+    for folder in (work / "inflated", work / "home"):
+        for place, _, files in os.walk(folder, onerror=lambda _: None):
+            for name in files:
+                with suppress(OSError):
+                    total += (Path(place) / name).lstat().st_blocks * 512
+    log = work / "inflate.log"
+    return total + (log.stat().st_size if log.exists() else 0)
 
 
 def scratch(parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
