@@ -1,0 +1,294 @@
+"""The embedded contract from its seed: paint, train, encode, measure, write, and say whether the digests agree.
+
+Everything painted and every checkpoint is kept in a cache outside version control, so an interrupted build goes on
+where it stopped. Two processes with one thread each do the work; how many there are does not change a byte.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from lab.custody import sha256_file
+from lab.drive import clip, dataset, training
+from lab.drive.clip import FPS, FRAME_SIZE, MODEL_SIZE
+from lab.drive.dataset import Monitor
+from lab.drive.motion import POSE_NAMES
+from lab.drive.training import Plan
+from lab.errors import TrainingError
+from lab.evaluator.networks import small_posenet, small_segnet
+
+CLASSES = ("road", "lane line", "undrivable", "movable", "own car")
+FILES = ("0.mkv", "segnet.safetensors", "posenet.safetensors")
+SEED = 20
+"""The seed of the contract that ships."""
+SEEDS_PER_BUILD = 1_000_000
+HELD_OUT_OFFSET = 900_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is painted and how long is trained."""
+
+    shards: int = 24
+    held_out_shards: int = 2
+    drives: int = dataset.SHARD_DRIVES
+    n_frames: int = clip.N_FRAMES
+    part_frames: int = 30
+    segnet: Plan = training.SEGNET_PLAN
+    posenet: Plan = training.POSENET_PLAN
+
+
+FULL = Effort()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the networks reach on drives that they never saw."""
+
+    n_pairs: int
+    class_iou: tuple[float, ...]
+    pose_r2: tuple[float, ...]
+    pose_rmse: tuple[float, ...]
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean over the classes."""
+        return float(np.mean(self.class_iou))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildReport:
+    """What a build made, and whether each file equals the one on record."""
+
+    out: Path
+    seed: int
+    digests: dict[str, str]
+    figures: Figures
+    same: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every file that was compared is the same; true when there was nothing to compare with."""
+        return all(self.same.values())
+
+    def lines(self) -> Iterator[str]:
+        """The report for a terminal."""
+        for name, digest in self.digests.items():
+            verdict = {True: "agrees", False: "DIFFERS from the record", None: "not compared"}[self.same.get(name)]
+            yield f"{name:22} {digest}  {verdict}"
+        figures = self.figures
+        classes = ", ".join(f"{name} {iou:.3f}" for name, iou in zip(CLASSES, figures.class_iou, strict=True))
+        yield f"held out, {figures.n_pairs} pairs: mean IoU {figures.mean_iou:.3f} ({classes})"
+        poses = ", ".join(f"{name} {r2:.3f}" for name, r2 in zip(POSE_NAMES, figures.pose_r2, strict=True))
+        yield f"held out, {figures.n_pairs} pairs: R2 {poses}"
+        if not self.agrees:
+            yield "bytes repeat only with the same libraries on the same kind of processor; the figures still compare"
+
+
+def build(
+    out: Path,
+    *,
+    seed: int,
+    cache: Path,
+    monitor: Monitor = lambda *_: None,
+    compare_to: Path | None = None,
+    effort: Effort = FULL,
+    workers: int = 2,
+) -> BuildReport:
+    """Make the embedded contract's files in a folder.
+
+    Args:
+        out: folder for `0.mkv`, both weights files and `contract.toml`.
+        seed: decides every byte, on one machine and one set of libraries.
+        cache: folder for painted drives and checkpoints, from which an interrupted build goes on.
+        monitor: told the stage and how much of it is done.
+        compare_to: folder of files on record.
+        effort: how much to paint and train.
+        workers: processes, of one thread each.
+
+    Raises:
+        TrainingError: a worker ended before its work was done.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    train, held_out, parts = _paint(seed, cache, effort, monitor, workers)
+    weights = _train(train, seed, cache, effort, monitor)
+    clip.encode(_painted_frames(parts, monitor, effort.n_frames), out / FILES[0])
+    for name in FILES[1:]:
+        (out / name).write_bytes(weights[name.partition(".")[0]].read_bytes())
+    figures = measure(out, dataset.load_shards(held_out))
+    digests = {name: sha256_file(out / name) for name in FILES}
+    (out / "contract.toml").write_text(
+        contract_text(out, seed=seed, n_frames=effort.n_frames, digests=digests, figures=figures), encoding="utf-8"
+    )
+    same = {}
+    for name in FILES if compare_to is not None else ():
+        record = compare_to / name  # type: ignore[operator]
+        same[name] = record.is_file() and sha256_file(record) == digests[name]
+    return BuildReport(out=out, seed=seed, digests=digests, figures=figures, same=same)
+
+
+def clip_seed(seed: int) -> int:
+    """The clip's own seed: it shares no random number with the training drives."""
+    return seed + 1
+
+
+def _paint(
+    seed: int, cache: Path, effort: Effort, monitor: Monitor, workers: int
+) -> tuple[list[Path], list[Path], list[Path]]:
+    """Files of training drives, held-out drives and clip frames, painted by worker processes."""
+    first = seed * SEEDS_PER_BUILD
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+
+        def shards(offset: int, count: int) -> list[Any]:
+            starts = [first + offset + effort.drives * k for k in range(count)]
+            return [pool.submit(dataset.paint_shard, cache, start, MODEL_SIZE, effort.drives) for start in starts]
+
+        jobs = [shards(0, effort.shards), shards(HELD_OUT_OFFSET, effort.held_out_shards)]
+        jobs.append(
+            [
+                pool.submit(
+                    clip.paint_part, cache, clip_seed(seed), start, min(effort.part_frames, effort.n_frames - start)
+                )
+                for start in range(0, effort.n_frames, effort.part_frames)
+            ]
+        )
+        everything = [job for group in jobs for job in group]
+        for done, job in enumerate(as_completed(everything), start=1):
+            job.result()
+            monitor("paint drives and clip", done, len(everything))
+        train, held_out, parts = ([job.result() for job in group] for group in jobs)
+    return train, held_out, parts
+
+
+def _painted_frames(parts: list[Path], monitor: Monitor, total: int) -> Iterator[Any]:
+    done = 0
+    for part in parts:
+        with np.load(part) as data:
+            frames = data["frames"]
+        for frame in frames:
+            done += 1
+            monitor("encode clip", done, total)
+            yield frame
+
+
+def train_one(name: str, shards: list[Path], seed: int, cache: Path, plan: Plan, report: Callable[..., None]) -> Path:
+    """Train `segnet` or `posenet` on painted shards and write its folded weights into the cache."""
+    pairs = dataset.load_shards(shards)
+    run = training.train_segnet if name == "segnet" else training.train_posenet
+    weights = run(pairs, seed=seed, cache=cache, plan=plan, monitor=report)
+    path = _weights_file(cache, name, seed, plan)
+    save_file(weights, path)
+    return path
+
+
+def _weights_file(cache: Path, name: str, seed: int, plan: Plan) -> Path:
+    return cache / f"{name}-{plan.steps}x{plan.batch}-{seed}.safetensors"
+
+
+def _worker(
+    name: str, shards: list[Path], seed: int, cache: Path, plan: Plan, progress: multiprocessing.Queue[Any]
+) -> None:
+    train_one(name, shards, seed, cache, plan, lambda *message: progress.put(message))
+
+
+def _train(shards: list[Path], seed: int, cache: Path, effort: Effort, monitor: Monitor) -> dict[str, Path]:
+    """Both networks at once, one process of one thread each; a failed worker ends the build with an error."""
+    context = multiprocessing.get_context("spawn")
+    progress = context.Queue()
+    plans = {"segnet": effort.segnet, "posenet": effort.posenet}
+    jobs = {
+        name: context.Process(target=_worker, args=(name, shards, seed, cache, plan, progress))
+        for name, plan in plans.items()
+    }
+    for job in jobs.values():
+        job.start()
+    while any(job.is_alive() for job in jobs.values()) or not progress.empty():
+        try:
+            monitor(*progress.get(timeout=0.5))
+        except queue.Empty:
+            continue
+    for name, job in jobs.items():
+        job.join()
+        if job.exitcode != 0:
+            raise TrainingError(
+                f"training of {name}",
+                expected="a worker that finishes",
+                found=f"exit code {job.exitcode}",
+                fix="start the build again: it goes on from the last checkpoint",
+            )
+    return {name: _weights_file(cache, name, seed, plan) for name, plan in plans.items()}
+
+
+def measure(folder: Path, held_out: dataset.Pairs) -> Figures:
+    """Figures of the networks in a folder on pairs that they never saw."""
+    segnet, posenet = small_segnet().eval(), small_posenet().eval()
+    segnet.load_state_dict(load_file(folder / FILES[1]))
+    posenet.load_state_dict(load_file(folder / FILES[2]))
+    r2, rmse = training.pose_r2(posenet, held_out)
+    return Figures(
+        n_pairs=len(held_out),
+        class_iou=tuple(training.class_iou(segnet, held_out).tolist()),
+        pose_r2=tuple(r2.tolist()),
+        pose_rmse=tuple(rmse.tolist()),
+    )
+
+
+def contract_text(out: Path, *, seed: int, n_frames: int, digests: dict[str, str], figures: Figures) -> str:
+    """The text of `contract.toml`; what the networks reach on unseen drives stands in `[made]`."""
+
+    def rows(names: tuple[str, ...], values: tuple[float, ...]) -> str:
+        return ", ".join(f'"{name}" = {value:.4f}' for name, value in zip(names, values, strict=True))
+
+    return f'''\
+# The embedded contract: a drawn drive and two small frozen networks. Written by `lab contract build minidrive`.
+name = "minidrive"
+title = "minidrive: a drawn drive, two small frozen networks"
+kind = "embedded"
+n_pairs = {n_frames // 2}
+frame_size = [{FRAME_SIZE[0]}, {FRAME_SIZE[1]}]
+model_size = [{MODEL_SIZE[0]}, {MODEL_SIZE[1]}]
+classes = [{", ".join(f'"{name}"' for name in CLASSES)}]
+time_limit_s = 1800
+
+[source]
+file = "{FILES[0]}"
+sha256 = "{digests[FILES[0]]}"
+bytes = {(out / FILES[0]).stat().st_size}
+n_frames = {n_frames}
+fps = "{FPS}"
+
+[networks.segnet]
+factory = "lab.evaluator.networks:small_segnet"
+weights = "{FILES[1]}"
+sha256 = "{digests[FILES[1]]}"
+
+[networks.posenet]
+factory = "lab.evaluator.networks:small_posenet"
+weights = "{FILES[2]}"
+sha256 = "{digests[FILES[2]]}"
+
+[formula]
+segnet = 100.0
+posenet = 10.0
+rate = 25.0
+
+# Measured by the build on drives that neither network was trained on.
+[made]
+seed = {seed}
+held_out_pairs = {figures.n_pairs}
+mean_iou = {figures.mean_iou:.4f}
+class_iou = {{ {rows(CLASSES, figures.class_iou)} }}
+pose_r2 = {{ {rows(POSE_NAMES, figures.pose_r2)} }}
+pose_rmse = {{ {rows(POSE_NAMES, figures.pose_rmse)} }}
+'''

@@ -1,0 +1,125 @@
+"""One frame: ground and sky by ray, then props, cars and bonnet against the depth map; the shutter as sub-frames."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lab.drive.bonnet import paint_bonnet
+from lab.drive.cars import paint_car, under_car
+from lab.drive.ground import ground_colour, sun_share
+from lab.drive.look import Look
+from lab.drive.motion import camera
+from lab.drive.noise import FloatArray
+from lab.drive.props import paint_props
+from lab.drive.road import locate
+from lab.drive.scene import Scene
+from lab.drive.sky import far_colour
+
+N_CLASSES = 5
+FAR_M = 700.0
+LINE_VOTE = 1.35
+"""Weight of a lane line's samples in a pixel's vote: thin things would lose every vote near the horizon."""
+
+
+@njit(cache=True)
+def paint_world(  # type: ignore[no-untyped-def]
+    image, label, depth, look, path, lines, noise, grain, shade, cars, s_eye, eye, rot, focal, cx, cy, time
+):
+    """Ground, sky and hills into linear RGB, class and depth maps."""
+    height, width = depth.shape
+    flat = max(look.sun_dir[1], 0.16)
+    sun_x, sun_z = -look.sun_dir[0] / flat, -look.sun_dir[2] / flat
+    for y in range(height):
+        guess = s_eye
+        for x in range(width):
+            kx, ky = (x + 0.5 - cx) / focal, (y + 0.5 - cy) / focal
+            dx = rot[0, 0] * kx + rot[0, 1] * ky + rot[0, 2]
+            dy = rot[1, 0] * kx + rot[1, 1] * ky + rot[1, 2]
+            dz = rot[2, 0] * kx + rot[2, 1] * ky + rot[2, 2]
+            t = -eye[1] / dy if dy < -1e-6 else 1e9
+            if t < FAR_M:
+                gx, gz = eye[0] + t * dx, eye[2] + t * dz
+                if x == 0:
+                    guess = s_eye + t
+                s, d = locate(path, gx, gz, guess)
+                guess = s
+                r, g, b, kind = ground_colour(look, lines, noise, grain, shade, s, d, gx, gz, t)
+                if t < 160.0:
+                    dark = under_car(cars, gx, gz, sun_x, sun_z)
+                    r, g, b = r * dark, g * dark, b * dark
+                veil = 1.0 - math.exp(-t * look.haze_density)
+                image[y, x, 0] = r + (look.haze[0] - r) * veil
+                image[y, x, 1] = g + (look.haze[1] - g) * veil
+                image[y, x, 2] = b + (look.haze[2] - b) * veil
+                label[y, x] = kind
+                depth[y, x] = t
+            else:
+                size = math.sqrt(dx * dx + dy * dy + dz * dz)
+                r, g, b = far_colour(look, noise, grain, dx / size, max(dy / size, 0.0), dz / size, time)
+                image[y, x, 0], image[y, x, 1], image[y, x, 2] = r, g, b
+                label[y, x] = 2
+                depth[y, x] = 1e8
+
+
+def paint_instant(
+    scene: Scene, look: Look, t: float, size: tuple[int, int], jitter: tuple[float, float] = (0.0, 0.0)
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """One instant with one sample per pixel.
+
+    Args:
+        jitter: (right, down) offset of the sample from the pixel's middle, pixels.
+
+    Returns:
+        linear RGB float32 (H, W, 3) and class uint8 (H, W).
+    """
+    height, width = size
+    eye, rot = camera(scene.drive, scene.lens, scene.path, t)
+    focal = scene.lens.focal * width
+    cx, cy = width * 0.5 - jitter[0], height * 0.44 - jitter[1]
+    image = np.empty((height, width, 3), np.float32)
+    label = np.empty((height, width), np.uint8)
+    depth = np.empty((height, width), np.float64)
+    cars = scene.cars(t)
+    s_eye, d_eye = scene.drive.along(t), scene.drive.across(t)
+    paint_world(
+        image, label, depth, look, scene.path, scene.lines, scene.noise, scene.grain, scene.shade, cars,
+        s_eye, eye, rot, focal, cx, cy, t,
+    )  # fmt: skip
+    paint_props(
+        image, label, depth, look, scene.noise, scene.grain, scene.crown, scene.shade, scene.props,
+        eye, rot, focal, cx, cy,
+    )  # fmt: skip
+    for row in cars:
+        if math.hypot(row[0] - eye[0], row[1] - eye[2]) < 260.0:
+            s, d = locate(scene.path, row[0], row[1], s_eye)
+            lit = sun_share(look, scene.shade, s, d)
+            paint_car(image, label, depth, look, scene.noise, row, lit, eye, rot, focal, cx, cy, t)
+    lit = sun_share(look, scene.shade, s_eye + 1.2, d_eye)
+    paint_bonnet(image, label, look, scene.noise, scene.grain, rot, lit, s_eye, t)
+    return image, label
+
+
+def paint_frame(
+    scene: Scene, look: Look, t: float, size: tuple[int, int], *, samples: int = 2, shutter_s: float = 0.0
+) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """One frame: samples x samples sub-frames, spread over the pixel and over the time the shutter is open.
+
+    Returns:
+        linear RGB float64 (H, W, 3) and the class with most votes uint8 (H, W).
+    """
+    total = np.zeros((*size, 3))
+    votes = np.zeros((N_CLASSES, *size), np.float32)
+    count = samples * samples
+    for k in range(count):
+        across, down = (k % samples + 0.5) / samples - 0.5, (k // samples + 0.5) / samples - 0.5
+        instant = t + shutter_s * (((k * 7) % count + 0.5) / count - 0.5)
+        image, label = paint_instant(scene, look, instant, size, (across, down))
+        total += image
+        for kind in range(N_CLASSES):
+            votes[kind] += label == kind
+    votes[1] *= LINE_VOTE
+    return total / count, votes.argmax(axis=0).astype(np.uint8)

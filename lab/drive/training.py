@@ -1,0 +1,188 @@
+"""Training of the two frozen networks on painted drives: fixed steps, resumable, the same bytes on the same machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from lab.drive.augment import MIRROR_SIGNS, noise_pool, reframe, wear
+from lab.drive.dataset import Monitor, Pairs
+from lab.evaluator.networks import N_CLASSES, N_SCORED, SmallPoseNet, SmallSegNet, fold
+from lab.evaluator.preprocess import posenet_input, segnet_input, to_planes
+
+CLASS_WEIGHTS = (1.0, 2.6, 1.0, 1.8, 1.0)
+"""Cross-entropy weights: lane lines are thin, other cars are few."""
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Length and pace of one training run."""
+
+    steps: int
+    batch: int
+    rate: float
+    warmup: int = 200
+    save_every: int = 500
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+        warm = min(1.0, (step + 1) / self.warmup)
+        return self.rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * step / self.steps)))
+
+
+SEGNET_PLAN = Plan(steps=3600, batch=8, rate=2.5e-3)
+POSENET_PLAN = Plan(steps=6500, batch=16, rate=2.0e-3)
+
+
+def _segnet_batch(
+    pairs: Pairs, rng: np.random.Generator, batch: int, pool: NDArray[np.float32]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    frames, labels = [], []
+    for row in rng.integers(0, len(pairs), batch):
+        which = int(rng.integers(2))
+        frame, classes = reframe(pairs.frames[row, which], pairs.classes[row, which], rng)
+        frames.append(wear(frame[None], rng, pool))
+        labels.append(classes)
+    planes = to_planes(torch.from_numpy(np.stack(frames)))
+    size = (planes.shape[-2], planes.shape[-1])
+    inputs = segnet_input(planes, size).contiguous(memory_format=torch.channels_last)
+    return inputs, torch.from_numpy(np.stack(labels).astype(np.int64))
+
+
+def _posenet_batch(
+    pairs: Pairs, rng: np.random.Generator, batch: int, pool: NDArray[np.float32]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    frames, poses = [], []
+    for row in rng.integers(0, len(pairs), batch):
+        pair, pose = pairs.frames[row], pairs.poses[row]
+        if rng.random() < 0.5:
+            pair, pose = pair[:, :, ::-1], pose * MIRROR_SIGNS
+        frames.append(wear(pair, rng, pool))
+        poses.append(pose)
+    planes = to_planes(torch.from_numpy(np.stack(frames)))
+    inputs = posenet_input(planes, (planes.shape[-2], planes.shape[-1]))
+    return inputs.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.stack(poses))
+
+
+def _segnet_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(logits, labels, weight=torch.tensor(CLASS_WEIGHTS))
+
+
+def _posenet_loss(outputs: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
+    """Huber loss of the six pose outputs; the other six learn the logarithm of the squared error they leave."""
+    error = outputs[:, :N_SCORED] - poses
+    spread = outputs[:, N_SCORED:].clamp(-12.0, 6.0)
+    square = error.detach().square()
+    doubt = 0.5 * (spread + square * torch.exp(-spread)).mean()
+    return F.huber_loss(error, torch.zeros_like(error), delta=0.3) * 4.0 + 0.02 * doubt
+
+
+def _run(
+    name: str,
+    model: nn.Module,
+    plan: Plan,
+    step_loss: Callable[[nn.Module, np.random.Generator], torch.Tensor],
+    seed: int,
+    cache: Path,
+    monitor: Monitor,
+) -> nn.Module:
+    """Steps of Adam from the last checkpoint to the plan's end; every step's randomness depends on its number alone."""
+    model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=1e-3)
+    path = cache / f"{name}-{plan.steps}x{plan.batch}-{seed}.pt"
+    first = 0
+    if path.is_file():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = int(state["step"])
+    for step in range(first, plan.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = plan.rate_at(step)
+        loss = step_loss(model, np.random.default_rng((seed, step)))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+            partial = path.with_suffix(".part")
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, partial)
+            partial.rename(path)
+        if (step + 1) % 20 == 0 or step + 1 == plan.steps:
+            monitor(f"{name} loss {float(loss.detach()):.4f}", step + 1, plan.steps)
+    return model.eval()
+
+
+def train_segnet(
+    pairs: Pairs, *, seed: int, cache: Path, plan: Plan = SEGNET_PLAN, monitor: Monitor = lambda *_: None
+) -> Tensors:
+    """Folded weights of the semantic network trained on these pairs."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    pool = noise_pool(seed)
+
+    def step_loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        inputs, labels = _segnet_batch(pairs, rng, plan.batch, pool)
+        return _segnet_loss(model(inputs), labels)
+
+    return fold(_run("segnet", SmallSegNet(norm=True), plan, step_loss, seed, cache, monitor).state_dict())
+
+
+def train_posenet(
+    pairs: Pairs, *, seed: int, cache: Path, plan: Plan = POSENET_PLAN, monitor: Monitor = lambda *_: None
+) -> Tensors:
+    """Folded weights of the pose network trained on these pairs, its outputs in the units of `POSE_NAMES`."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    pool = noise_pool(seed + 1)
+    mean, spread = torch.from_numpy(pairs.poses.mean(0)), torch.from_numpy(pairs.poses.std(0) + 1e-6)
+    mean[1:5] = 0.0  # a flip turns the signs of yaw, roll and sideways motion; pitch has no preferred side either
+
+    def step_loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        inputs, poses = _posenet_batch(pairs, rng, plan.batch, pool)
+        return _posenet_loss(model(inputs), (poses - mean) / spread)
+
+    weights = fold(_run("posenet", SmallPoseNet(norm=True), plan, step_loss, seed, cache, monitor).state_dict())
+    gain = torch.cat([spread, torch.ones(N_SCORED)])
+    shift = torch.cat([mean, 2.0 * torch.log(spread)])
+    weights["head.weight"] = (weights["head.weight"] * gain[:, None]).contiguous()
+    weights["head.bias"] = weights["head.bias"] * gain + shift
+    return weights
+
+
+@torch.no_grad()
+def class_iou(model: nn.Module, pairs: Pairs, batch: int = 16) -> NDArray[np.float64]:
+    """Intersection over union of each class over the last frames of all pairs, float64 (5,)."""
+    confusion = np.zeros((N_CLASSES, N_CLASSES), np.int64)
+    for start in range(0, len(pairs), batch):
+        planes = to_planes(torch.from_numpy(pairs.frames[start : start + batch]))
+        inputs = segnet_input(planes, (planes.shape[-2], planes.shape[-1]))
+        found = model(inputs.contiguous(memory_format=torch.channels_last)).argmax(1).numpy()
+        truth = pairs.classes[start : start + batch, 1].astype(np.int64)
+        confusion += np.bincount((truth * N_CLASSES + found).ravel(), minlength=N_CLASSES**2).reshape(N_CLASSES, -1)
+    both = np.diag(confusion).astype(np.float64)
+    union = np.maximum(confusion.sum(0) + confusion.sum(1) - both, 1)
+    iou: NDArray[np.float64] = both / union
+    return iou
+
+
+@torch.no_grad()
+def pose_r2(model: nn.Module, pairs: Pairs, batch: int = 32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of variance explained and root mean squared error of each scored output, float64 (6,) each."""
+    answers = []
+    for start in range(0, len(pairs), batch):
+        planes = to_planes(torch.from_numpy(pairs.frames[start : start + batch]))
+        inputs = posenet_input(planes, (planes.shape[-2], planes.shape[-1]))
+        answers.append(model(inputs.contiguous(memory_format=torch.channels_last))[:, :N_SCORED].numpy())
+    error = np.concatenate(answers).astype(np.float64) - pairs.poses
+    return 1.0 - error.var(0) / pairs.poses.var(0), np.sqrt((error**2).mean(0))
