@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab import custody, evidence, replay
+from lab import custody, evidence, replay, report
 from lab.contract import Contract, Score
-from lab.evaluator import measure, report
+from lab.evaluator import measure
 from lab.ledger import SCHEMA, Run, run_id, write_atomic
 from lab.recipe import Recipe
 
@@ -176,6 +176,7 @@ def report_text(record: Mapping[str, Any], contract: Contract) -> str:
         posenet=measured["posenet"],
         archive_bytes=measured["archive_bytes"],
         axis=measured["axis"],
+        archive_sha256=record["custody"]["archive_sha256"],
     )
 
 

@@ -211,10 +211,14 @@ def _watch(process: subprocess.Popen[bytes], work: Path, raw_bytes: int, time_li
         with suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=_POLL_S)
         if time.monotonic() > deadline:
-            raise ReplayError("inflate.sh", expected=f"an end within {time_limit_s:.0f} s", found="none; it was stopped")
+            raise _stopped(f"an end within {time_limit_s:.0f} s", "none")
         used = _disk_bytes(work)
         if used > 2 * raw_bytes + SLACK_BYTES:
-            raise ReplayError("inflate.sh", expected=f"{raw_bytes:,} bytes of output", found=f"{used:,}; it was stopped")
+            raise _stopped(f"{raw_bytes:,} bytes of output", f"{used:,}")
+
+
+def _stopped(expected: str, found: str) -> ReplayError:
+    return ReplayError("inflate.sh", expected=expected, found=f"{found}; it was stopped")
 
 
 def _disk_bytes(work: Path) -> int:

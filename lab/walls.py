@@ -35,7 +35,7 @@ PROCESS_LIMIT = 512
 BROKEN = 97
 
 # What a Python with compiled packages needs of an ordinary Linux.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys/devices/system/cpu")
+_SYSTEM: tuple[str, ...] = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys/devices/system/cpu")
 _SYSTEM += ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 
@@ -130,12 +130,8 @@ def _read_only(target: str, *, devices: bool = False) -> None:
     """Make a mount and everything mounted below it read-only; flags that the kernel locked stay as they are."""
     wanted = _MS_RDONLY | _MS_NOSUID | (0 if devices else _MS_NODEV)
     attributes = (ctypes.c_uint64 * 4)(wanted, 0, 0, 0)
-    _call(
-        f"read-only {target}",
-        _libc().syscall(
-            _SYS_MOUNT_SETATTR, -100, target.encode(), _AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes)
-        ),
-    )
+    given = (ctypes.byref(attributes), ctypes.c_size_t(ctypes.sizeof(attributes)))
+    _call(f"read-only {target}", _libc().syscall(_SYS_MOUNT_SETATTR, -100, target.encode(), _AT_RECURSIVE, *given))
 
 
 def _bind(root: str, path: str, *, writable: bool = False) -> None:
@@ -267,7 +263,7 @@ def main(arguments: Sequence[str]) -> int:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         sys.stderr.write(f"walls: {error}\n")
         return BROKEN
-    os.execvp(arguments[2], list(arguments[2:]))
+    return os.execvp(arguments[2], list(arguments[2:]))
 
 
 if __name__ == "__main__":

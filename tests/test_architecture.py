@@ -19,6 +19,8 @@ BOOK = {
     "bitstream": {"errors"},
     "recipe": {"errors"},
     "archive": {"bitstream", "errors"},
+    "closure": {"errors"},
+    "report": {"contract", "errors"},
     "evidence": {"contract", "custody", "errors"},
     "ledger": {"archive", "contract", "custody", "errors", "evidence"},
     "walls": set(),
@@ -39,6 +41,7 @@ BENCH = {
     "training": {"bitstream", "contract", "custody", "entropy", "errors", "evaluator", "recipe", "video"},
     "codecs": {
         "bitstream",
+        "closure",
         "contract",
         "custody",
         "drive",

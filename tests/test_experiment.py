@@ -12,7 +12,7 @@ import pytest
 import torch
 from fakes import FRAME, MODEL, N_PAIRS, drawn_frames, toy_contract, write_video
 
-from lab import archive, cli, contract, custody, experiment, packet, recipe, replay
+from lab import archive, cli, contract, custody, experiment, packet, recipe, replay, report
 from lab.contract import Contract
 from lab.errors import (
     ContractError,
@@ -25,7 +25,7 @@ from lab.errors import (
     SampleCountMismatch,
     VideoError,
 )
-from lab.evaluator import freeze, measure, networks, report
+from lab.evaluator import freeze, measure, networks
 from lab.experiment import Bench
 from lab.ledger import Ledger
 from lab.video import frames

@@ -118,8 +118,7 @@ def encode_(options: argparse.Namespace) -> None:
 
 def evaluate_(options: argparse.Namespace) -> None:
     """Measure a packet and write report.txt and pairs.csv beside it."""
-    from lab import contract, experiment, replay
-    from lab.evaluator import report
+    from lab import contract, experiment, replay, report
 
     under = contract.load(options.contract, options.ledgers)
     with terminal.progress() as monitor, replay.scratch() as folder:
@@ -134,6 +133,7 @@ def evaluate_(options: argparse.Namespace) -> None:
         posenet=measured.posenet,
         archive_bytes=result.archive_bytes,
         axis=result.axis,
+        archive_sha256=result.archive_sha256,
     )
     (options.packet / "report.txt").write_text(text, encoding="utf-8")
     (options.packet / "pairs.csv").write_text(measured.as_csv(), encoding="utf-8")

@@ -65,7 +65,7 @@ class Conventional:
 
     def runtime_files(self) -> tuple[Path, ...]:
         """The decoder closure."""
-        from lab.codecs.closure import closure
+        from lab.closure import closure
 
         return closure("lab.codecs.conventional.decode")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.codecs import FAMILIES, closure, get
+from lab import closure
+from lab.codecs import FAMILIES, get
 
 
 def ours(path: Path) -> set[str]:
