@@ -1,4 +1,4 @@
-"""`lab ledger list | show | verify | export`: what is on record."""
+"""`lab ledger list | show | verify | export | import`: what is on record, ours and what others published."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the verbs of this group."""
-    verbs = terminal.group(commands, "ledger", help="what is on record: list, show, verify, export")
+    verbs = terminal.group(commands, "ledger", help="what is on record: list, show, verify, export, import")
     listed = terminal.verb(
         verbs, "list", list_, help="every run, best first", example="lab ledger list", json_output=True
     )
@@ -38,6 +38,17 @@ def register(commands: Any) -> None:
     )
     export.add_argument("--format", choices=["csv", "json", "parquet"], default="csv")
     export.add_argument("-o", "--out", type=Path, help="file to write (default: standard output; parquet needs one)")
+    imported = terminal.verb(
+        verbs,
+        "import",
+        import_,
+        help="carry public facts into ledgers/external, every total recomputed, every contradiction shown",
+        example="lab ledger import ../shared/facts",
+        json_output=True,
+    )
+    imported.add_argument("facts", type=Path, metavar="DIR", help="folder with files of facts (JSON)")
+    imported.add_argument("--contract", default="comma-2026", help="whose formula recomputes them")
+    imported.add_argument("--replace", action="store_true", help="overwrite facts that say something else")
 
 
 def locate(options: argparse.Namespace, identifier: str) -> str:
@@ -131,3 +142,19 @@ def export_(options: argparse.Namespace) -> None:
         terminal.say(text.rstrip("\n"))
     else:
         options.out.write_text(text, encoding="utf-8")
+
+
+def import_(options: argparse.Namespace) -> None:
+    """Carry facts and print what contradicts itself."""
+    from lab import contract
+    from lab.external import shelf
+
+    found = shelf.gather(options.facts, contract.load(options.contract, options.ledgers))
+    changed = shelf.store(found, options.ledgers, replace=options.replace)
+    rows = [{"trap": item.trap, "records": len(item.records), "says": item.says} for item in found.findings]
+    terminal.show(rows, ["trap", "records", "says"], as_json=options.json)
+    if not options.json:
+        terminal.say(
+            f"{len(found.records)} records in {len(found.collections)} collections, {len(found.findings)} findings; "
+            + (f"written: {', '.join(changed)}" if changed else "nothing changed")
+        )
