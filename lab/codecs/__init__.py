@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # family -> (code in the bitstream, module of the card)
 FAMILIES: dict[str, tuple[int, str]] = {
     "conventional": (1, "lab.codecs.conventional"),
+    "filtered": (2, "lab.codecs.filtered"),
 }
 
 

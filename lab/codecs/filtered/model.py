@@ -1,0 +1,227 @@
+"""Post-filters: small residual networks on the model grid, and the shifts and biases that go beside them.
+
+Every filter maps the pairs of a decode to corrections that are added to them. The last layer starts at zero, so that
+an untrained filter changes nothing. Sizes below are those of the view "pair", which sees both frames of a pair at
+once (6 channels in, 6 out); the view "frame" filters each frame alone (3 in, 3 out).
+
+    standard        three 3x3 convolutions, field of view 7x7
+    dilated         the same with dilations 1, 2, 4, field of view 15x15 at the same size
+    pixel-shuffle   2x2 blocks to channels, four 3x3 convolutions at half resolution, and back
+    separable       1x1 convolutions with 3x3 depthwise ones between them
+    psd             pixel-shuffle with a second convolution of dilation 2
+    attention       standard, its correction gated per pixel and its features gated per channel
+    multi-scale     features at full and at half resolution, added
+    shift           standard, beside one luma bias and one sub-pixel shift per frame
+
+References: the post-filters of the contest's REN entries and of the task-aware-compression library, whose names
+these are; J. Hu et al., "Squeeze-and-excitation networks", CVPR 2018; W. Shi et al., "Real-time single image and video
+super-resolution using an efficient sub-pixel convolutional neural network", CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+ARCHITECTURES = (
+    "standard",
+    "dilated",
+    "pixel-shuffle",
+    "separable",
+    "psd",
+    "attention",
+    "multi-scale",
+    "shift",
+)
+VIEWS = ("frame", "pair")
+MAX_HIDDEN = 256
+# A side code is a luma bias in quarters of a grey level and a shift in eighths of a pixel.
+BIAS_STEP, SHIFT_STEP = 0.25, 0.125
+RENDER_PAIRS = 8
+
+
+class _Gated(nn.Module):
+    """Three convolutions whose features are gated per channel and whose correction is gated per pixel."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.channel_gate = nn.Conv2d(hidden, hidden, 1)
+        self.pixel_gate = nn.Conv2d(hidden, 1, 1)
+        self.last = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.second(F.relu(self.first(x))))
+        x = x * torch.sigmoid(self.channel_gate(x.mean(dim=(2, 3), keepdim=True)))
+        out: torch.Tensor = self.last(x) * torch.sigmoid(self.pixel_gate(x))
+        return out
+
+
+class _MultiScale(nn.Module):
+    """Features at full resolution plus features at half of it."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.coarse = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.deep = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.last = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        coarse = F.relu(self.deep(F.relu(self.coarse(F.avg_pool2d(x, 2, ceil_mode=True)))))
+        coarse = F.interpolate(coarse, scale_factor=2.0, mode="nearest")[..., : x.shape[-2], : x.shape[-1]]
+        out: torch.Tensor = self.last(F.relu(self.fine(x)) + coarse)
+        return out
+
+
+def _chain(channels: int, hidden: int, dilations: tuple[int, ...]) -> nn.Sequential:
+    """3x3 convolutions with rectifiers between them."""
+    widths = [channels] + [hidden] * (len(dilations) - 1) + [channels]
+    layers: list[nn.Module] = []
+    for inputs, outputs, dilation in zip(widths, widths[1:], dilations, strict=False):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _separable(channels: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, hidden, 1),
+        nn.ReLU(),
+        nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden),
+        nn.Conv2d(hidden, hidden, 1),
+        nn.ReLU(),
+        nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden),
+        nn.Conv2d(hidden, channels, 1),
+    )
+
+
+def _body(architecture: str, channels: int, hidden: int) -> nn.Module:
+    if architecture in ("standard", "shift"):
+        return _chain(channels, hidden, (1, 1, 1))
+    if architecture == "dilated":
+        return _chain(channels, hidden, (1, 2, 4))
+    if architecture == "pixel-shuffle":
+        return _chain(4 * channels, hidden, (1, 1, 1, 1))
+    if architecture == "psd":
+        return _chain(4 * channels, hidden, (1, 2, 1, 1))
+    if architecture == "separable":
+        return _separable(channels, hidden)
+    return _Gated(channels, hidden) if architecture == "attention" else _MultiScale(channels, hidden)
+
+
+class PostFilter(nn.Module):
+    """Corrections to the pairs of a decode: float (N, 2, 3, h, w), 0-255, to the same, neither clamped nor rounded.
+
+    Args:
+        architecture: one of ARCHITECTURES.
+        hidden: width of the inner layers, 1 to 256.
+        view: one of VIEWS.
+
+    Raises:
+        ValueError: unknown architecture, view or width; the message lists the known ones.
+    """
+
+    def __init__(self, architecture: str, hidden: int, view: str) -> None:
+        super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"post-filter must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
+        if view not in VIEWS:
+            raise ValueError(f"view must be one of {', '.join(VIEWS)}, got {view!r}")
+        if not 1 <= hidden <= MAX_HIDDEN:
+            raise ValueError(f"hidden must be 1 to {MAX_HIDDEN}, got {hidden}")
+        self.channels = 6 if view == "pair" else 3
+        self.shuffled = architecture in ("pixel-shuffle", "psd")
+        self.body = _body(architecture, self.channels, hidden)
+        last = [module for module in self.body.modules() if isinstance(module, nn.Conv2d)][-1]
+        if isinstance(self.body, _Gated):
+            last = self.body.last
+        nn.init.zeros_(last.weight)
+        if last.bias is not None:
+            nn.init.zeros_(last.bias)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        height, width = frames.shape[-2:]
+        x = frames.reshape(-1, self.channels, height, width)
+        x = ((x - 127.5) / 63.75).contiguous(memory_format=torch.channels_last)
+        if self.shuffled:
+            # An odd last row or column is repeated for the time of the filter.
+            x = F.pixel_unshuffle(F.pad(x, (0, width % 2, 0, height % 2), mode="replicate"), 2)
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.body(x)
+        if self.shuffled:
+            x = F.pixel_shuffle(x, 2)[..., :height, :width]
+        return frames + 63.75 * x.reshape(frames.shape)
+
+
+def build_postfilter(architecture: str, hidden: int = 16, view: str = "pair", seed: int = 0) -> PostFilter:
+    """A post-filter with seeded weights that changes nothing yet.
+
+    Raises:
+        ValueError: unknown architecture, view or width.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PostFilter(architecture, hidden, view)
+
+
+def render(model: nn.Module, frames: torch.Tensor, side: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
+    """Filtered pairs, uint8 (n, 2, 3, h, w) batch after batch: what encoder and decoder both call.
+
+    Args:
+        frames: uint8 or float (N, 2, 3, h, w), 0-255.
+        side: int8 (N, 2, 3), per frame a luma bias and a shift down and right; see BIAS_STEP, SHIFT_STEP.
+
+    Notes:
+        Batch size, layout and thread count are fixed, because they decide the last bit of a convolution.
+    """
+    former = torch.get_num_threads()
+    for start in range(0, len(frames), RENDER_PAIRS):
+        stop = start + RENDER_PAIRS
+        torch.set_num_threads(1)
+        try:
+            with torch.no_grad():
+                out = model(frames[start:stop].float())
+                if side is not None:
+                    out = displace(out, side[start:stop])
+                out = out.round_().clamp_(0.0, 255.0).to(torch.uint8)
+        finally:
+            torch.set_num_threads(former)
+        yield out
+
+
+def displace(pairs: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    """Pairs with every frame shifted and biased, float (N, 2, 3, h, w).
+
+    Args:
+        pairs: float (N, 2, 3, h, w).
+        side: int8 (N, 2, 3): bias, shift down, shift right, in their steps.
+    """
+    out = pairs.clone()
+    for n, both in enumerate(side.tolist()):
+        for parity, (bias, down, right) in enumerate(both):
+            if bias or down or right:
+                out[n, parity] = shifted(pairs[n, parity], down * SHIFT_STEP, right * SHIFT_STEP) + bias * BIAS_STEP
+    return out
+
+
+def shifted(planes: torch.Tensor, down: float, right: float) -> torch.Tensor:
+    """Planes moved by a fraction of a pixel, bilinear, edges repeated; (..., h, w)."""
+    return _moved(_moved(planes, down, -2), right, -1)
+
+
+def _moved(x: torch.Tensor, by: float, axis: int) -> torch.Tensor:
+    if by == 0.0:
+        return x
+    length = x.shape[axis]
+    whole = int(by // 1)
+    part = by - whole
+    place = torch.arange(length)
+    near = x.index_select(axis, (place - whole).clamp(0, length - 1))
+    if part == 0.0:
+        return near
+    far = x.index_select(axis, (place - whole - 1).clamp(0, length - 1))
+    return near + (far - near) * part
