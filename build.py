@@ -1,0 +1,87 @@
+"""From ledger and notebook to a static site: load, plan, render, check, write, report.
+
+    python build.py                  build public/, in one swap, after every check has passed
+    python build.py --check          build and check everything, write nothing, compare with what is there
+    python build.py --serve          build, then show the site on this machine
+    python build.py --out DIR --ledgers DIR     other places
+
+Two builds of one tree are byte-identical: dates come from records, never from the clock. No torch is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.site import book, check, clips, data, host, plan, publish, render
+
+ROOT = Path(__file__).resolve().parent
+TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(description="Build the site from ledger and notebook.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if --out differs from the build")
+    parser.add_argument("--out", type=Path, default=ROOT / "public", metavar="DIR", help="where the site goes")
+    parser.add_argument("--ledgers", type=Path, default=ROOT / "ledgers", metavar="DIR", help="where the records are")
+    parser.add_argument("--serve", action="store_true", help="show the built site on this machine afterwards")
+    parser.add_argument("--port", type=int, default=8000, help="port of --serve")
+    parser.add_argument("--debug", action="store_true", help="a traceback instead of one line")
+    return parser.parse_args()
+
+
+def build(ledgers: Path, monitor: clips.Monitor) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
+    """The checked tree of the whole site, in memory; nothing was written but caches."""
+    shelves = book.load(SOURCE, ledgers)
+    entries = [entry for shelf in shelves.shelves for entry in shelf.entries]
+    media = clips.prepare(entries, CACHE, monitor, jobs=os.cpu_count() or 1)
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
+    tree = render.render(planned, TEMPLATES)
+    return tree, check.check(tree, (shelves.site.author,)), planned
+
+
+def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.Plan, seconds: float) -> None:
+    """Say in a few lines what was built, what waits and what was withheld."""
+    n_runs = sum(len(shelf.entries) for shelf in planned.book.shelves)
+    print(
+        f"{facts['pages']} pages of {n_runs} runs, {facts['files']} files, {data.total_bytes(tree) / 1e6:.1f} MB,",
+        end=" ",
+    )
+    print(f"{facts['links']} links checked, {len(planned.book.withheld)} fields withheld, {seconds:.1f} s")
+    for text in planned.waiting:
+        print(f"waits for a run of {', '.join(text.waits_for)}: {text.document.where}")
+
+
+def main() -> int:
+    """Build; 0 done, 1 refused with one clear line and the old site untouched."""
+    asked = arguments()
+    started = time.monotonic()
+    try:
+        tree, facts, planned = build(
+            asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True)
+        )
+        report(tree, facts, planned, time.monotonic() - started)
+        if asked.check:
+            odd = publish.differences(tree, asked.out)
+            print(f"{asked.out.name} differs in {len(odd)} files: {', '.join(odd[:5])}" if odd else "identical")
+            return int(bool(odd))
+        publish.swap(tree, asked.out)
+    except LabError as error:
+        if asked.debug:
+            raise
+        print(f"not published: {error}", file=sys.stderr)
+        return 1
+    if asked.serve:
+        print(f"http://127.0.0.1:{asked.port}/ (stop with Ctrl+C)")
+        host.server(asked.out, asked.port).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

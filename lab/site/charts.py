@@ -1,0 +1,195 @@
+"""Figures: one description gives the drawing for wide and for narrow screens, the caption and the table behind it.
+
+A drawing works without JavaScript, in print and on a 320 px screen: marks are links, forms differ as well as colours,
+and everything drawn stands in the table too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from lab.site import svg
+from lab.site.svg import Axis, Box, tag
+
+WIDE = (960.0, 460.0)
+NARROW = (380.0, 400.0)
+Place = Callable[[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One run in a chart. `kind`: promoted, rejected or open; `name` is printed beside it where there is room."""
+
+    x: float
+    y: float
+    kind: str
+    tip: str
+    href: str = ""
+    name: str = ""
+    best: bool = False
+    unranked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line through values. `kind` is its class; `step` holds each value until the next one."""
+
+    points: tuple[tuple[float, float], ...]
+    kind: str
+    step: bool = False
+    filled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell of the table behind a figure; `sort` is the value that a reader sorts by."""
+
+    text: str
+    href: str = ""
+    sort: float | str | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Is it aligned as a number?"""
+        return isinstance(self.sort, (int, float))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """What a plot shows, in values; `draw` turns it into pixels."""
+
+    key: str
+    title: str
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...] = ()
+    lines: tuple[Line, ...] = ()
+    wide: tuple[float, float] = WIDE
+    narrow: tuple[float, float] = NARROW
+    x_ticks: tuple[tuple[float, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure as a template prints it."""
+
+    key: str
+    title: str
+    finding: Markup
+    drawings: tuple[tuple[Markup, Markup], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    table_title: str = "The same as a table"
+
+
+def both(chart: Chart) -> tuple[Markup, Markup]:
+    """The drawing for wide and for narrow screens."""
+    return draw(chart, *chart.wide, narrow=False), draw(chart, *chart.narrow, narrow=True)
+
+
+def draw(chart: Chart, width: float, height: float, *, narrow: bool) -> Markup:
+    """One inline SVG."""
+    left, right, top, bottom = (46.0, 10.0, 26.0, 44.0) if narrow else (60.0, 18.0, 28.0, 48.0)
+    plot = Box(x=left, y=top, width=width - left - right, height=height - top - bottom)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return plot.x + chart.x.place(x) * plot.width, plot.y + (1.0 - chart.y.place(y)) * plot.height
+
+    key = f"{chart.key}-{'narrow' if narrow else 'wide'}"
+    body = [tag("title", chart.title, id=f"{key}-title"), _grid(chart, plot, at, narrow=narrow)]
+    body += [_line(line, chart, at, plot) for line in chart.lines]
+    body.append(_marks(chart, plot, at, narrow=narrow))
+    return tag(
+        "svg",
+        *body,
+        class_=f"plot {'narrow' if narrow else 'wide'}",
+        viewBox=f"0 0 {svg.number(width)} {svg.number(height)}",
+        role="group",
+        aria_labelledby=f"{key}-title",
+    )
+
+
+def _grid(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
+    parts: list[Markup] = []
+    base = plot.y + plot.height
+    for value, text in chart.y.ticks(max(3, int(plot.height / 52))):
+        _, y = at(chart.x.lo, value)
+        parts.append(tag("line", class_="grid", x1=plot.x, x2=plot.x + plot.width, y1=y, y2=y))
+        parts.append(tag("text", text, class_="tick", x=plot.x - 8, y=y + 4.5, text_anchor="end"))
+    ticks = chart.x_ticks if chart.x_ticks is not None else chart.x.ticks(4 if narrow else 9)
+    for value, text in ticks:
+        x, _ = at(value, chart.y.lo)
+        parts.append(tag("line", class_="tick", x1=x, x2=x, y1=base, y2=base + 5))
+        parts.append(tag("text", text, class_="tick", x=x, y=base + 19, text_anchor="middle"))
+    parts.append(tag("line", class_="axis", x1=plot.x, x2=plot.x + plot.width, y1=base, y2=base))
+    if chart.x.label:
+        parts.append(tag("text", chart.x.label, class_="label", x=plot.x + plot.width, y=base + 39, text_anchor="end"))
+    parts.append(tag("text", chart.y.label, class_="label", x=2.0, y=14.0))
+    return tag("g", *parts, aria_hidden="true")
+
+
+def _line(line: Line, chart: Chart, at: Place, plot: Box) -> Markup:
+    points: list[tuple[float, float]] = []
+    for x, y in line.points:
+        here = at(x, min(max(y, chart.y.lo), chart.y.hi))
+        if line.step and points:
+            points.append((here[0], points[-1][1]))
+        points.append(here)
+    if not points:
+        return Markup("")
+    if line.filled:
+        base = plot.y + plot.height
+        points = [(points[0][0], base), *points, (points[-1][0], base)]
+    return tag("path", class_=f"line {line.kind}", d=svg.path(points, closed=line.filled), aria_hidden="true")
+
+
+def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
+    spots: list[tuple[Mark, float, float, bool]] = []
+    for mark in chart.marks:
+        beyond = mark.y > chart.y.hi
+        x, y = at(mark.x, min(mark.y, chart.y.hi))
+        spots.append((mark, x, y, beyond))
+    taken = [Box(x=x - 7, y=y - 7, width=14, height=14) for _, x, y, _ in spots]
+    frame = Box(x=plot.x, y=plot.y - 14, width=plot.width, height=plot.height + 12)
+    parts, labels = [], []
+    for mark, x, y, beyond in sorted(spots, key=lambda spot: (spot[0].best, spot[0].kind == "promoted")):
+        drawn = svg.arrow_up(x, y, mark.kind) if beyond else svg.shape(mark.kind, x, y)
+        inner = [tag("title", mark.tip), tag("circle", class_="hit", cx=x, cy=y, r=12.0)]
+        if mark.best:
+            inner.append(tag("circle", class_="halo", cx=x, cy=y, r=12.5))
+        classes = "point" + (" best" if mark.best else "") + (" unranked" if mark.unranked else "")
+        inner.append(drawn)
+        if mark.href:
+            parts.append(tag("a", *inner, class_=classes, href=mark.href, aria_label=mark.tip))
+        else:
+            parts.append(tag("g", *inner, class_=classes))
+    for mark, x, y, _ in sorted(spots, key=lambda spot: not spot[0].best):
+        name = mark.name if not narrow or len(mark.name) <= 26 else mark.name[:25] + "…"
+        if name and (spot := svg.place_label(name, x, y, taken, frame)):
+            weight = "name best" if mark.best else "name"
+            labels.append(tag("text", name, class_=weight, x=spot[0], y=spot[1], text_anchor=spot[2]))
+    return tag("g", tag("g", *labels, aria_hidden="true"), *parts)
+
+
+def bar(parts: Sequence[tuple[float, str, str]], total: float, *, label: str, height: float = 34.0) -> Markup:
+    """A stacked bar without text, to scale over `total`: (value, class, tip) from left to right."""
+    at, inner = 0.0, [tag("title", label)]
+    for value, kind, tip in parts:
+        width = 1000.0 * value / total
+        inner.append(
+            tag("rect", tag("title", tip), class_=kind, x=f"{at:.3f}", y="0", width=f"{width:.3f}", height=height)
+        )
+        at += width
+    return tag(
+        "svg",
+        *inner,
+        class_="bar",
+        viewBox=f"0 0 1000 {svg.number(height)}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=label,
+    )

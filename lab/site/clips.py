@@ -1,0 +1,246 @@
+"""The comparison clip: original and decoded frames stacked in one video, so that no player can let them drift.
+
+One file holds both panes of every frame; a page cuts them apart on canvas. Panes start on macroblock boundaries, so
+the encoder never mixes the two. The file carries no tags and no encoder remarks, repeats bit for bit, and is kept in
+a cache under the digest of everything that went into it. A clip illustrates a run; it is never score authority.
+
+This is the only module of the site that touches pictures, and it imports what it needs for that when it must encode.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab import custody
+from lab.errors import MediaMissing, SiteError
+from lab.ledger import write_atomic
+from lab.site.book import Entry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LIMIT_BYTES = 4_000_000
+FRAME_LIMIT = 3_000
+BLOCK_PX = 16
+QUALITY_STEPS = (21, 25, 29, 33, 38)
+# what decides the bytes besides the two inputs; part of the cache key
+ENCODER = {
+    "preset": "fast",
+    "g": "20",
+    "bf": "2",
+    "threads": "1",
+    "pix_fmt": "yuv420p",
+    "poster": "webp 78",
+    "layout": "1",
+}
+Monitor = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A stacked video and the pictures that stand for it. `pane` is (width, height), `pitch` the second pane's top."""
+
+    video: Path
+    original_poster: Path
+    decoded_poster: Path
+    n_bytes: int
+    n_frames: int
+    fps: str
+    pane: tuple[int, int]
+    pitch: int
+    poster_frame: int
+
+
+def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor, jobs: int = 2) -> dict[str, Clip]:
+    """The clip of every run that has one, from the cache where it is there, by run id and contract.
+
+    Raises:
+        MediaMissing: the source video of a run's contract is not there; the message names the run.
+        SiteError: a clip that cannot be read, or that is longer than its source.
+    """
+    wanted = [entry for entry in entries if entry.clip is not None]
+    sources = {str(path): _source_digest(entry) for entry in wanted if (path := entry.contract.source_path)}
+    found: dict[str, Clip] = {}
+    todo: list[tuple[Entry, str]] = []
+    for entry in wanted:
+        key = _key(entry, sources[str(entry.contract.source_path)])
+        known = _cached(cache, key)
+        if known:
+            found[entry.url] = known
+        else:
+            todo.append((entry, key))
+    if todo:
+        monitor("comparison clips", 0, len(todo))
+        cache.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+            for done, (entry, clip) in enumerate(pool.map(lambda item: (item[0], _make(*item, cache)), todo), 1):
+                found[entry.url] = clip
+                monitor("comparison clips", done, len(todo))
+    return found
+
+
+def _source_digest(entry: Entry) -> str:
+    path = entry.contract.source_path
+    if not path.is_file():
+        raise MediaMissing(
+            f"clip of run {entry.id}",
+            expected=f"the source video {path.name} of contract {entry.contract.name!r}",
+            found="nothing there",
+            fix="restore the source, its left pane is cut from it",
+        )
+    custody.expect_file(path, entry.contract.source.sha256, f"source of contract {entry.contract.name!r}")
+    return entry.contract.source.sha256
+
+
+def _key(entry: Entry, source_sha256: str) -> str:
+    assert entry.clip is not None
+    parts = [source_sha256, custody.sha256_file(entry.clip), entry.contract.source.fps, str(entry.contract.frame_size)]
+    return custody.sha256_bytes(json.dumps([*parts, ENCODER, QUALITY_STEPS, LIMIT_BYTES]).encode())[:32]
+
+
+def _names(cache: Path, key: str) -> tuple[Path, Path, Path, Path]:
+    return tuple(cache / f"{key}{end}" for end in (".mp4", "-original.webp", "-decoded.webp", ".json"))  # type: ignore[return-value]
+
+
+def _cached(cache: Path, key: str) -> Clip | None:
+    video, original, decoded, note = _names(cache, key)
+    try:
+        facts = json.loads(note.read_text(encoding="utf-8"))
+        whole = facts.pop("digests") == [custody.sha256_file(path) for path in (video, original, decoded)]
+    except (OSError, ValueError, KeyError, custody.CustodyError):
+        return None
+    facts["pane"] = tuple(facts["pane"])
+    return Clip(video=video, original_poster=original, decoded_poster=decoded, **facts) if whole else None
+
+
+def _make(entry: Entry, key: str, cache: Path) -> Clip:
+    import av
+
+    assert entry.clip is not None
+    video, original, decoded, note = _names(cache, key)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="clip-") as folder:
+        draft, final = Path(folder) / "draft.mp4", Path(folder) / "final.mp4"
+        try:
+            for crf in QUALITY_STEPS:
+                facts, posters = _encode(entry, draft, crf)
+                _strip(draft, final)
+                if final.stat().st_size <= LIMIT_BYTES:
+                    break
+            else:
+                raise SiteError(f"clip of run {entry.id}", expected=f"at most {LIMIT_BYTES:,} bytes", fix="shorten it")
+        except av.FFmpegError as error:
+            raise SiteError(
+                f"clip of run {entry.id}",
+                expected="a video",
+                found=str(error)[:200],
+                fix="restore it from version control",
+            ) from None
+        facts["n_bytes"] = final.stat().st_size
+        write_atomic(video, final.read_bytes())
+    for path, picture in zip((original, decoded), posters, strict=True):
+        write_atomic(path, picture)
+    digests = [custody.sha256_file(path) for path in (video, original, decoded)]
+    clip = Clip(video=video, original_poster=original, decoded_poster=decoded, **facts)
+    kept = {name: value for name, value in asdict(clip).items() if not isinstance(value, Path)}
+    write_atomic(note, json.dumps({**kept, "digests": digests}, sort_keys=True).encode())
+    return clip
+
+
+def _encode(entry: Entry, target: Path, crf: int) -> tuple[dict[str, Any], tuple[bytes, bytes]]:
+    import av
+    import numpy as np
+
+    assert entry.clip is not None
+    fps, (height, width) = entry.contract.source.rate, entry.contract.frame_size
+    pitch, even_width = -(-height // BLOCK_PX) * BLOCK_PX, width + width % 2
+    panes: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+    total = _count(entry.clip)
+    poster_frame, number = total // 3, 0
+    options = {name: ENCODER[name] for name in ("preset", "g", "bf", "threads")}
+    with av.open(str(target), "w", format="mp4", options={"fflags": "+bitexact"}) as out:
+        stream = out.add_stream("libx264", rate=fps, options={**options, "crf": str(crf)})
+        stream.width, stream.height, stream.pix_fmt = even_width, 2 * pitch, ENCODER["pix_fmt"]
+        stream.codec_context.thread_count = 1
+        for number, pair in enumerate(_both(entry, width, height), 1):
+            if number - 1 == poster_frame:
+                panes.append(pair)
+            margins = ((0, pitch - height), (0, even_width - width), (0, 0))
+            stacked = np.concatenate([np.pad(pane, margins, mode="edge") for pane in pair])
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stacked), format="rgb24")
+            frame.pts, frame.time_base = number - 1, 1 / fps
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    facts: dict[str, Any] = {"n_frames": number, "fps": str(Fraction(fps)), "pane": (width, height)}
+    facts |= {"pitch": pitch, "poster_frame": poster_frame}
+    return facts, (_poster(panes[0][0]), _poster(panes[0][1]))
+
+
+def _both(entry: Entry, width: int, height: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """(original, decoded) RGB frames, as many as the clip has."""
+    assert entry.clip is not None
+    source = _frames(entry.contract.source_path, width, height)
+    for decoded in _frames(entry.clip, width, height):
+        original = next(source, None)
+        if original is None:
+            raise SiteError(f"clip of run {entry.id}", expected="at most as many frames as its source", found="more")
+        yield original, decoded
+
+
+def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+    """RGB frames of a file, cut or scaled to a size; an even-sized coding of an odd-sized picture is cut."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for number, frame in enumerate(container.decode(stream)):
+            if number >= FRAME_LIMIT:
+                return
+            if 0 <= frame.width - width <= 1 and 0 <= frame.height - height <= 1:
+                yield frame.to_ndarray(format="rgb24")[:height, :width]
+            else:
+                yield frame.to_ndarray(format="rgb24", width=width, height=height)
+
+
+def _count(path: Path) -> int:
+    import av
+
+    with av.open(str(path)) as container:
+        declared = container.streams.video[0].frames
+        if not 0 < declared <= FRAME_LIMIT:
+            raise SiteError(f"clip {path.name}", expected=f"1 to {FRAME_LIMIT:,} frames", found=str(declared))
+        return int(declared)
+
+
+def _strip(draft: Path, final: Path) -> None:
+    """Remux without the encoder's SEI, index first."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    options = {"fflags": "+bitexact", "movflags": "+faststart"}
+    with av.open(str(draft)) as source, av.open(str(final), "w", format="mp4", options=options) as out:
+        stream = source.streams.video[0]
+        target = out.add_stream_from_template(stream)
+        drop = BitStreamFilterContext("filter_units=remove_types=6", stream, target)
+        for packet in source.demux(stream):
+            for kept in drop.filter(packet if packet.dts is not None else None):
+                kept.stream = target
+                out.mux(kept)
+
+
+def _poster(pane: NDArray[np.uint8]) -> bytes:
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(pane).save(out, "WEBP", quality=78, method=6)
+    return out.getvalue()

@@ -1,0 +1,151 @@
+"""Files for machines: every ledger as JSON and CSV, evidence as it stands, the packet of the frontier run, manifests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab import custody
+from lab.site import sanitize
+from lab.site.book import Book, Entry, Shelf
+
+Content = bytes | Path
+EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
+MANIFEST = "manifest-sha256.txt"
+
+# column of the CSV -> path into the record
+COLUMNS: dict[str, str] = {
+    "id": "id",
+    "recipe": "recipe.name",
+    "changed": "recipe.changed",
+    "verdict": "verdict",
+    "grade": "grade",
+    "axis": "evaluation.axis",
+    "score": "score.total",
+    "segnet_term": "score.segnet_term",
+    "posenet_term": "score.posenet_term",
+    "rate_term": "score.rate_term",
+    "segnet": "evaluation.segnet",
+    "posenet": "evaluation.posenet",
+    "archive_bytes": "evaluation.archive_bytes",
+    "rule_faithful_bytes": "rates.rule_faithful_bytes",
+    "archive_sha256": "custody.archive_sha256",
+    "recorded_at": "recorded_at",
+    "supersedes": "supersedes",
+}
+
+
+def dump(value: Any) -> bytes:
+    """Canonical JSON for a published file."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+def field(record: Mapping[str, Any], path: str) -> Any:
+    """A value by its dotted path; None where it was withheld."""
+    value: Any = record
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def ledger_json(shelf: Shelf) -> bytes:
+    """The public records of a contract, oldest first."""
+    contract = shelf.contract
+    return dump(
+        {
+            "schema": "lab.ledger/1",
+            "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
+            "source_bytes": contract.source.bytes,
+            "n_pairs": contract.n_pairs,
+            "formula": {
+                "segnet": contract.formula.segnet,
+                "posenet": contract.formula.posenet,
+                "rate": contract.formula.rate,
+            },
+            "runs": [dict(entry.data) for entry in shelf.entries],
+        }
+    )
+
+
+def ledger_csv(shelf: Shelf) -> bytes:
+    """The same as one table; safe to open in a spreadsheet."""
+    columns = [*COLUMNS, "parent"]
+    rows = ([*(field(entry.data, path) for path in COLUMNS.values()), entry.parent] for entry in shelf.entries)
+    return sanitize.csv_lines(columns, rows).encode()
+
+
+def with_evidence(shelf: Shelf) -> list[Entry]:
+    """The runs whose evidence is published."""
+    if len(shelf.entries) <= EVIDENCE_RUN_LIMIT:
+        return list(shelf.entries)
+    return [entry for entry in shelf.entries if entry.run.verdict == "promoted"][:EVIDENCE_RUN_LIMIT]
+
+
+def evidence_url(entry: Entry, name: str) -> str:
+    """Address of a file of evidence."""
+    return f"/data/{entry.contract.name}/{entry.id}/{name}"
+
+
+def archive_url(entry: Entry) -> str:
+    """Address of a kept archive."""
+    return f"/data/{entry.contract.name}/archives/{entry.data['custody']['archive_sha256']}.zip"
+
+
+def files(book: Book) -> dict[str, Content]:
+    """Every data file of the site, by its path in the tree."""
+    tree: dict[str, Content] = {}
+    for shelf in book.shelves:
+        folder = f"data/{shelf.contract.name}"
+        tree[f"{folder}/ledger.json"] = ledger_json(shelf)
+        tree[f"{folder}/ledger.csv"] = ledger_csv(shelf)
+        for entry in with_evidence(shelf):
+            for item in entry.evidence:
+                tree[evidence_url(entry, item.name)[1:]] = item.path
+        for entry in shelf.entries:
+            if entry.archive:
+                tree[archive_url(entry)[1:]] = entry.archive
+    tree["data/schema.json"] = dump({"schema": "lab.run/1", "public_fields": sanitize.PUBLIC})
+    tree["data/withheld.json"] = dump(
+        [{"where": item.where, "field": item.field, "reason": item.reason} for item in book.withheld]
+    )
+    return tree
+
+
+def packet(entry: Entry | None) -> dict[str, Content]:
+    """The packet of a run beside the pages: archive, evidence, and a manifest that `sha256sum -c` reads."""
+    if entry is None or entry.archive is None:
+        return {}
+    tree: dict[str, Content] = {"packet/archive.zip": entry.archive}
+    tree |= {f"packet/{item.name}": item.path for item in entry.evidence}
+    tree[f"packet/{MANIFEST}"] = manifest(tree, "packet/")
+    return tree
+
+
+def manifest(tree: Mapping[str, Content], folder: str) -> bytes:
+    """`digest  name` lines of every file below a folder."""
+    lines = [
+        f"{digest_of(tree[name])}  {name.removeprefix(folder)}\n" for name in sorted(tree) if name.startswith(folder)
+    ]
+    return "".join(lines).encode()
+
+
+def digest_of(content: Content) -> str:
+    """SHA-256 of a file of the tree."""
+    return custody.sha256_bytes(content) if isinstance(content, bytes) else custody.sha256_file(content)
+
+
+def total_bytes(tree: Mapping[str, Content]) -> int:
+    """Size of a tree."""
+    return sum(size_of(content) for content in tree.values())
+
+
+def size_of(content: Content) -> int:
+    """Size of a file of the tree."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def listing(tree: Mapping[str, Content], names: Iterable[str]) -> list[tuple[str, str, int]]:
+    """(address, digest, bytes) of files, for pages that list them."""
+    return [(f"/{name}", digest_of(tree[name]), size_of(tree[name])) for name in names]

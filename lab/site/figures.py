@@ -1,0 +1,334 @@
+"""The house figures, each described from runs: score against bytes, trajectory, terms, pairs, bytes of an archive.
+
+A caption states what the data says, computed from it, and ends with the run and its grade.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from lab.site import charts, format as show
+from lab.site import lineage, svg
+from lab.site.book import Board, Entry
+from lab.site.charts import Cell, Chart, Figure, Line, Mark
+
+VERDICTS = {"promoted": "promoted", "rejected": "rejected", "open": "open"}
+TERMS = (("segnet", "SegNet"), ("posenet", "PoseNet"), ("rate", "rate"))
+OFF_SCALE = 2.5
+WORST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarRow:
+    """One stacked bar with its label."""
+
+    entry: Entry
+    role: str
+    drawing: Markup
+    values: tuple[tuple[str, str, float, float], ...]
+
+
+def link(entry: Entry) -> Markup:
+    """A link to a run by its recipe's slug."""
+    return Markup('<a href="{}">{}</a>').format(entry.url, entry.slug)
+
+
+def signature(entry: Entry) -> Markup:
+    """Run id, grade and axis: how every caption ends."""
+    return Markup('<span class="signature"><a href="{}">{}</a>, grade {}, {}</span>').format(
+        entry.url, entry.id, entry.run.grade, entry.run.axis
+    )
+
+
+def tip(entry: Entry) -> str:
+    """What a chart says of a run: slug, verdict, score and bytes."""
+    return f"{entry.slug}: {entry.run.verdict}, score {show.score(entry.total)}, {show.byte_count(entry.n_bytes)} bytes"
+
+
+def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
+    """Every run of a board, bytes against score, and the line of the best; None without runs.
+
+    Args:
+        focus: only the better half, on scales of its own.
+    """
+    entries = _better_half(board) if focus else list(board.entries)
+    best, start = board.frontier, board.start
+    if not entries or best is None:
+        return None
+    limit = OFF_SCALE * sorted(entry.total for entry in entries)[len(entries) // 2]
+    shown = [entry for entry in entries if entry.total <= limit]
+    beyond = [entry for entry in entries if entry.total > limit]
+    x = svg.padded((entry.n_bytes for entry in entries), "archive, bytes (log scale)", log=True)
+    y = svg.padded((entry.total for entry in shown), "score, lower is better", floor=None if focus else 0.0)
+    named = {best.id, *([start.id] if start and not focus else []), *(entry.id for entry in beyond)}
+    if focus:
+        named |= {entry.id for entry in lineage.pareto(board)}
+    price = board.contract.formula.byte_price(board.contract.source.bytes)
+    lines = [_rate_floor(x, y, price), Line(points=_staircase(board, x, y), kind="frontier-line", step=True)]
+    chart = Chart(
+        key=f"{'focus' if focus else 'score-vs-bytes'}-{board.axis}",
+        title=f"Score against archive bytes, {board.contract.name}, {board.axis}",
+        x=x,
+        y=y,
+        marks=tuple(_mark(entry, best, entry.n_bytes, named) for entry in entries),
+        lines=tuple(line for line in lines if line.points),
+    )
+    return Figure(
+        key=chart.key,
+        title="The better half, closer" if focus else "Score against bytes",
+        finding=_focus_finding(board, entries, best) if focus else _finding(board, best, start, beyond, price),
+        drawings=(charts.both(chart),),
+        columns=("run", "verdict", "bytes", "score", "SegNet term", "PoseNet term", "rate term", "grade"),
+        rows=tuple(_row(entry) for entry in sorted(entries, key=lambda e: (e.total, e.id))),
+        legend=_legend(
+            entries, [("frontier-line", "best so far at this size"), ("floor", "rate term alone: the floor")]
+        ),
+    )
+
+
+def trajectory(board: Board) -> Figure | None:
+    """The frontier's ancestors in order, and what was tried from each of them; None without a frontier."""
+    steps = lineage.main_line(board)
+    if not steps or board.frontier is None:
+        return None
+    best = board.frontier
+    totals = [step.entry.total for step in steps]
+    around = sorted(totals + [branch.total for step in steps for branch in step.branches])
+    limit = max(max(totals), OFF_SCALE * around[len(around) // 2])
+    y = svg.padded([total for total in around if total <= limit], "score, lower is better")
+    x = svg.Axis(label="step on the main line", lo=0.55, hi=len(steps) + 0.95)
+    marks, lines = [], [Line(points=tuple((i, total) for i, total in enumerate(totals, 1)), kind="main-line")]
+    for index, step in enumerate(steps, 1):
+        for place, branch in enumerate(step.branches, 1):
+            across = index + 0.75 * place / (len(step.branches) + 1) + 0.06
+            lines.append(Line(points=((index, step.entry.total), (across, branch.total)), kind="side-branch"))
+            marks.append(_mark(branch, best, across, set()))
+    marks += [_mark(step.entry, best, float(i), {best.id, steps[0].entry.id}) for i, step in enumerate(steps, 1)]
+    chart = Chart(
+        key=f"trajectory-{board.axis}",
+        title=f"Main line and side branches, {board.contract.name}, {board.axis}",
+        x=x,
+        y=y,
+        marks=tuple(marks),
+        lines=tuple(lines),
+        x_ticks=tuple((float(i), str(i)) for i in range(1, len(steps) + 1)),
+    )
+    everything = [entry for step in steps for entry in (step.entry, *step.branches)]
+    return Figure(
+        key=chart.key,
+        title="Trajectory and branch points",
+        finding=_trajectory_finding(steps, best),
+        drawings=(charts.both(chart),),
+        columns=("step", "run", "changed axis", "score", "bytes", "verdict"),
+        rows=tuple(
+            (
+                Cell(text=str(i) if entry is step.entry else f"tried from {i}", sort=None),
+                Cell(text=entry.slug, href=entry.url),
+                Cell(text=str(entry.data["recipe"]["changed"]) or "the start"),
+                Cell(text=show.score(entry.total), sort=entry.total),
+                Cell(text=show.byte_count(entry.n_bytes), sort=float(entry.n_bytes)),
+                Cell(text=entry.run.verdict),
+            )
+            for i, step in enumerate(steps, 1)
+            for entry in (step.entry, *step.branches)
+        ),
+        legend=_legend(everything, [("main-line", "main line"), ("side-branch", "tried and left")]),
+    )
+
+
+def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:
+    """The three terms of each run as a stacked bar; all bars share one scale."""
+    widest = max((entry.total for entry in entries), default=1.0)
+    rows = []
+    for index, entry in enumerate(entries):
+        score = entry.run.score
+        values = tuple(
+            (kind, name, value, value / score.total if score.total else 0.0)
+            for (kind, name), value in zip(TERMS, (score.segnet_term, score.posenet_term, score.rate_term), strict=True)
+        )
+        parts = [(value, f"term {kind}", f"{name} {show.score(value)}") for kind, name, value, _ in values]
+        words = ", ".join(f"{name} {show.score(value)} ({show.percent(share)})" for _, name, value, share in values)
+        drawing = charts.bar(parts, widest, label=f"{entry.slug}, score {show.score(entry.total)}: {words}")
+        rows.append(
+            BarRow(entry=entry, role=roles[index] if index < len(roles) else "", drawing=drawing, values=values)
+        )
+    return rows
+
+
+def pairs(entry: Entry) -> Figure | None:
+    """Distortion of every pair in display order; None where it was not kept."""
+    if not entry.pairs:
+        return None
+    count = len(entry.pairs)
+    x = svg.Axis(label="pair (two frames)", lo=0.0, hi=float(count))
+    drawings = []
+    for column, (kind, name, unit) in enumerate(
+        (("segnet", "SegNet", "pixels that change class, %"), ("posenet", "PoseNet", "squared error of the pose"))
+    ):
+        values = [pair[column] * (100.0 if kind == "segnet" else 1.0) for pair in entry.pairs]
+        points = tuple((float(i), value) for i, value in enumerate(values)) + ((float(count), values[-1]),)
+        y = svg.Axis(label=f"{name}: {unit}", lo=0.0, hi=(max(values) or 1.0) * 1.06)
+        chart = Chart(
+            key=f"pairs-{kind}-{entry.id}",
+            title=f"{name} distortion of every pair, {entry.id}",
+            x=x,
+            y=y,
+            lines=(Line(points=points, kind=f"area {kind}", step=True, filled=True),),
+            wide=(960.0, 210.0),
+            narrow=(380.0, 200.0),
+        )
+        drawings.append(charts.both(chart))
+    order = sorted(range(count), key=lambda i: (-entry.pairs[i][1], i))[:WORST]
+    return Figure(
+        key=f"pairs-{entry.id}",
+        title="Distortion of every pair",
+        finding=_pairs_finding(entry),
+        drawings=tuple(drawings),
+        columns=("pair", "frames", "SegNet", "PoseNet"),
+        rows=tuple(
+            (
+                Cell(text=str(i), sort=float(i)),
+                Cell(text=f"{2 * i}, {2 * i + 1}"),
+                Cell(text=show.percent(entry.pairs[i][0], 3), sort=entry.pairs[i][0]),
+                Cell(text=show.scientific(entry.pairs[i][1]), sort=entry.pairs[i][1]),
+            )
+            for i in order
+        ),
+        table_title=f"The {len(order)} pairs of the largest PoseNet distortion",
+    )
+
+
+def archive_bar(entry: Entry) -> Markup:
+    """The bytes of an archive to scale, one piece per section."""
+    assert entry.anatomy is not None
+    parts = [
+        (
+            float(row.section.n_bytes),
+            f"tone tone-{row.tone}",
+            f"{row.section.name}: {show.byte_count(row.section.n_bytes)} bytes, {show.percent(row.share)}",
+        )
+        for row in entry.anatomy.leaves()
+    ]
+    label = f"{show.byte_count(entry.anatomy.n_bytes)} bytes in {len(parts)} sections; the table below names them"
+    return charts.bar(parts, float(entry.anatomy.n_bytes), label=label, height=54.0)
+
+
+def _better_half(board: Board) -> list[Entry]:
+    ordered = sorted((entry for entry in board.entries if entry.ranked), key=lambda e: (e.total, e.id))
+    return ordered[: max(4, (len(ordered) + 1) // 2)] if len(ordered) >= 6 else []
+
+
+def _mark(entry: Entry, best: Entry, x: float, named: set[str]) -> Mark:
+    return Mark(
+        x=float(x),
+        y=entry.total,
+        kind=VERDICTS[entry.run.verdict],
+        tip=tip(entry),
+        href=entry.url,
+        name=entry.slug if entry.id in named else "",
+        best=entry is best,
+        unranked=not entry.ranked,
+    )
+
+
+def _rate_floor(x: svg.Axis, y: svg.Axis, price: float) -> Line:
+    samples = [x.lo * (x.hi / x.lo) ** (i / 48) for i in range(49)]
+    return Line(points=tuple((n, n * price) for n in samples if y.holds(n * price)), kind="floor")
+
+
+def _staircase(board: Board, x: svg.Axis, y: svg.Axis) -> tuple[tuple[float, float], ...]:
+    line = [(float(e.n_bytes), e.total) for e in lineage.pareto(board) if x.holds(e.n_bytes) and y.holds(e.total)]
+    return (*line, (x.hi, line[-1][1])) if line else ()
+
+
+def _legend(entries: Sequence[Entry], lines: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    counts = [(kind, sum(entry.run.verdict == kind for entry in entries)) for kind in VERDICTS]
+    return (*((kind, f"{kind} ({count})") for kind, count in counts if count), *lines)
+
+
+def _finding(board: Board, best: Entry, start: Entry | None, beyond: list[Entry], price: float) -> Markup:
+    text = Markup("{} holds the frontier with {} at {} bytes. ").format(
+        link(best), show.score(best.total), show.byte_count(best.n_bytes)
+    )
+    if start and start.id != best.id:
+        less = 1.0 - best.n_bytes / start.n_bytes
+        text += Markup(
+            "The first run on record, {}, needed {} bytes for {}: the frontier takes {} {} bytes and scores {} lower. "
+        ).format(
+            link(start),
+            show.byte_count(start.n_bytes),
+            show.score(start.total),
+            show.percent(abs(less)),
+            "fewer" if less > 0 else "more",
+            show.score(start.total - best.total),
+        )
+    share = best.n_bytes * price / best.total
+    text += Markup("Bytes alone make {} of its score, the height of the dotted floor; the rest is distortion. ").format(
+        show.percent(share)
+    )
+    if beyond:
+        names = Markup(", ").join(Markup("{} ({})").format(link(e), show.score(e.total)) for e in beyond[:6])
+        text += Markup("Beyond the upper edge: {}. ").format(names)
+    unranked = sum(not entry.ranked for entry in board.entries)
+    if unranked:
+        text += Markup("Marks with a broken outline ({}) have no ranking grade. ").format(unranked)
+    return text + signature(best)
+
+
+def _focus_finding(board: Board, entries: list[Entry], best: Entry) -> Markup:
+    line = [entry for entry in lineage.pareto(board) if entry in entries]
+    worst = max(entry.total for entry in entries)
+    text = Markup("{} runs lie within {} of the frontier. ").format(len(entries), show.score(worst - best.total))
+    if len(line) > 1:
+        small, price = line[0], (line[0].total - line[-1].total) / (line[-1].n_bytes - line[0].n_bytes)
+        text += Markup("Along the line, from {} to {}, each further thousand bytes buys {} of score. ").format(
+            link(small), link(line[-1]), show.score(1000 * price)
+        )
+    else:
+        text += Markup("None of them is smaller than {}: it wins on bytes and on score. ").format(link(best))
+    return text + signature(best)
+
+
+def _trajectory_finding(steps: tuple[lineage.Step, ...], best: Entry) -> Markup:
+    tried = sum(len(step.branches) for step in steps)
+    text = Markup("{} steps lead to the frontier, {} other runs were tried from them. ").format(len(steps), tried)
+    moved = [step for step in steps if step.delta is not None]
+    if moved:
+        turn = min(moved, key=lambda step: step.delta.total if step.delta else math.inf)
+        assert turn.delta is not None
+        text += Markup("The largest step is {} ({}): {} in score, most of it in the {} term. ").format(
+            link(turn.entry), turn.entry.data["recipe"]["changed"], show.signed(turn.delta.total), turn.delta.driver
+        )
+    return text + signature(best)
+
+
+def _pairs_finding(entry: Entry) -> Markup:
+    count = max(1, round(len(entry.pairs) / 10))
+    text = Markup("")
+    for column, name in enumerate(("SegNet", "PoseNet")):
+        values = sorted((pair[column] for pair in entry.pairs), reverse=True)
+        total = math.fsum(values)
+        share = math.fsum(values[:count]) / total if total else 0.0
+        worst = max(range(len(entry.pairs)), key=lambda i: (entry.pairs[i][column], -i))
+        text += Markup("The worst {} of {} pairs carry {} of the {} distortion; the worst of all is pair {}. ").format(
+            count, len(entry.pairs), show.percent(share), name, worst
+        )
+    return text + signature(entry)
+
+
+def _row(entry: Entry) -> tuple[Cell, ...]:
+    score = entry.run.score
+    return (
+        Cell(text=entry.slug, href=entry.url),
+        Cell(text=entry.run.verdict),
+        Cell(text=show.byte_count(entry.n_bytes), sort=float(entry.n_bytes)),
+        *(
+            Cell(text=show.score(value), sort=value)
+            for value in (score.total, score.segnet_term, score.posenet_term, score.rate_term)
+        ),
+        Cell(text=entry.run.grade),
+    )

@@ -1,0 +1,128 @@
+"""Where a run comes from: deltas against its true parent, the main line to the frontier, side branches, neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.site.book import Board, Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What changed from one run to another; negative is better."""
+
+    total: float
+    segnet_term: float
+    posenet_term: float
+    rate_term: float
+    n_bytes: int
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The three terms by name."""
+        return {"SegNet": self.segnet_term, "PoseNet": self.posenet_term, "rate": self.rate_term}
+
+    @property
+    def driver(self) -> str:
+        """The term that moved most."""
+        return max(self.terms, key=lambda name: abs(self.terms[name]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One run on the main line, and the runs tried from it that are not on the line."""
+
+    entry: Entry
+    delta: Delta | None
+    branches: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A run near another one, with its delta against its own parent."""
+
+    entry: Entry
+    relation: str
+    delta: Delta | None
+
+
+def delta(entry: Entry, other: Entry) -> Delta:
+    """`entry` minus `other`, term by term.
+
+    Raises:
+        ValueError: the two were measured under different contracts or axes.
+    """
+    if (entry.contract.digest, entry.run.axis) != (other.contract.digest, other.run.axis):
+        raise ValueError(f"{entry.id} and {other.id} must not be compared: contract or axis differ")
+    mine, theirs = entry.run.score, other.run.score
+    return Delta(
+        total=mine.total - theirs.total,
+        segnet_term=mine.segnet_term - theirs.segnet_term,
+        posenet_term=mine.posenet_term - theirs.posenet_term,
+        rate_term=mine.rate_term - theirs.rate_term,
+        n_bytes=entry.n_bytes - other.n_bytes,
+    )
+
+
+def from_parent(entry: Entry, board: Board) -> Delta | None:
+    """The delta against the parent that the record names, None where the parent is not on the board."""
+    parent = board.by_id.get(entry.parent or "")
+    return delta(entry, parent) if parent else None
+
+
+def children(board: Board) -> dict[str, list[Entry]]:
+    """Runs by the id of the parent that they depart from, oldest first."""
+    out: dict[str, list[Entry]] = {}
+    for entry in board.entries:
+        if entry.parent:
+            out.setdefault(entry.parent, []).append(entry)
+    return out
+
+
+def ancestors(entry: Entry, board: Board) -> list[Entry]:
+    """The chain of parents, oldest first, ending with the run itself; a circle is cut."""
+    chain, seen = [entry], {entry.id}
+    while (parent := board.by_id.get(chain[-1].parent or "")) and parent.id not in seen:
+        chain.append(parent)
+        seen.add(parent.id)
+    return chain[::-1]
+
+
+def main_line(board: Board) -> tuple[Step, ...]:
+    """The frontier's ancestors, oldest first, each with what else was tried from it."""
+    if board.frontier is None:
+        return ()
+    line = ancestors(board.frontier, board)
+    on_line = {entry.id for entry in line}
+    tried = children(board)
+    return tuple(
+        Step(
+            entry=entry,
+            delta=from_parent(entry, board),
+            branches=tuple(child for child in tried.get(entry.id, ()) if child.id not in on_line),
+        )
+        for entry in line
+    )
+
+
+def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour]:
+    """Parent, siblings and children of a run, each with the delta against its own true parent."""
+    tried = children(board)
+    found: list[Neighbour] = []
+    parent = board.by_id.get(entry.parent or "")
+    if parent:
+        found.append(Neighbour(entry=parent, relation="parent", delta=from_parent(parent, board)))
+    found.append(Neighbour(entry=entry, relation="this run", delta=from_parent(entry, board)))
+    for relation, group in (("sibling", tried.get(entry.parent or "", [])), ("child", tried.get(entry.id, []))):
+        near = sorted((e for e in group if e.id != entry.id), key=lambda e: (abs(e.total - entry.total), e.id))
+        found += [Neighbour(entry=e, relation=relation, delta=from_parent(e, board)) for e in near]
+    return found[:limit]
+
+
+def pareto(board: Board) -> list[Entry]:
+    """Ranked runs that no other ranked run beats in both bytes and score, smallest first."""
+    line: list[Entry] = []
+    for entry in sorted((e for e in board.entries if e.ranked), key=lambda e: (e.n_bytes, e.total, e.id)):
+        if not line or entry.total < line[-1].total:
+            line.append(entry)
+    return line

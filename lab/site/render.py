@@ -1,0 +1,115 @@
+"""Pages through templates, into a tree of files. Nothing is written to disk here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from lab import custody
+from lab.errors import SiteError
+from lab.site import figures, format as show, sanitize
+from lab.site.book import Board, Entry
+from lab.site.charts import Figure
+from lab.site.data import Content
+from lab.site.plan import FigureMakers, Page, Plan
+
+NAV = (
+    ("ledger", "/ledger/", "Ledger"),
+    ("notebook", "/notebook/", "Notebook"),
+    ("reading", "/reading/", "How to read"),
+    ("judges", "/judges/", "Judges"),
+    ("glossary", "/glossary/", "Glossary"),
+)
+_ROOTED = re.compile(r'(\s(?:href|src|poster|data-src|data-archive)=")/')
+
+
+def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
+    """The templates with the house formats; every text is escaped, every missing name is an error."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    formats = ("score", "full", "byte_count", "size", "signed", "signed_bytes", "percent", "scientific", "seconds")
+    found.filters.update({name: getattr(show, name) for name in (*formats, "plain", "short_digest", "date")})
+    found.globals.update(nav=NAV, asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score)
+    return found
+
+
+def split_score(value: float) -> tuple[str, str]:
+    """The digits of a score that are read, and the further ones that make it exact."""
+    text = show.full(value)
+    cut = text.index(".") + 5 if "." in text and "e" not in text else len(text)
+    return text[:cut], text[cut:]
+
+
+def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
+    """The figures that prose may ask for by name, as HTML."""
+    module: Any = environment(templates, {}).get_template("macros.html").module
+
+    def drawn(make: Callable[..., Figure | None], *arguments: Any) -> Markup:
+        made = make(*arguments)
+        return module.figure(made) if made else Markup("")
+
+    def on_board(make: Callable[[Board], Figure | None]) -> Callable[[], Markup]:
+        return lambda: drawn(make, board) if board else Markup("")
+
+    def bars(*entries: Entry) -> Markup:
+        return Markup(module.term_figure(figures.terms(entries)))
+
+    return {
+        "score-vs-bytes": on_board(figures.score_vs_bytes),
+        "focus": on_board(partial(figures.score_vs_bytes, focus=True)),
+        "trajectory": on_board(figures.trajectory),
+        "terms": bars,
+        "pairs": lambda entry: drawn(figures.pairs, entry),
+    }
+
+
+def assets(folder: Path) -> tuple[dict[str, str], dict[str, Content]]:
+    """(address by plain name, content by path) of stylesheet, scripts and pictures; addresses carry a digest."""
+    urls: dict[str, str] = {}
+    files: dict[str, Content] = {}
+    for path in sorted(folder.glob("*")):
+        content = path.read_bytes()
+        name = f"assets/{path.stem}.{custody.sha256_bytes(content)[:10]}{path.suffix}"
+        urls[path.name], files[name] = f"/{name}", content
+    return urls, files
+
+
+def render(plan: Plan, templates: Path) -> dict[str, Content]:
+    """The whole tree: pages, assets, data and media, by path."""
+    urls, tree = assets(plan.book.source / "assets")
+    found = environment(templates, urls)
+    found.globals.update(site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
+    tree.update(plan.files)
+    for page in plan.pages:
+        if page.path in tree:
+            raise SiteError(page.url, expected="every address once", found="two files")
+        tree[page.path] = one(page, found)
+    return dict(sorted(tree.items()))
+
+
+def one(page: Page, found: jinja2.Environment) -> bytes:
+    """One page as bytes, its links relative, so that the site works below any address."""
+    html = found.get_template(page.template).render(page=page, **page.context)
+    if page.url != "/404.html":
+        depth = page.url.count("/") - 1
+        html = _ROOTED.sub(rf"\g<1>{'../' * depth or './'}", html)
+    if not sanitize.is_inert(html.replace("\n", " ")):
+        raise SiteError(page.url, expected="plain text", found="characters that hide or reorder text")
+    return html.encode()
+
+
+def _asset(urls: Mapping[str, str], name: str) -> str:
+    if name not in urls:
+        raise SiteError(f"asset {name!r}", expected="one of " + ", ".join(sorted(urls)), found="none")
+    return urls[name]

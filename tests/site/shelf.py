@@ -1,0 +1,331 @@
+"""A synthetic ledger in a temporary folder: plausible in shape, made up in every value, never under `ledgers/`."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import archive, contract, custody, evidence
+from lab.contract import Contract
+from lab.ledger import Ledger, run_id
+
+NAME = "paper-drive"
+BITS = 12
+
+# slug, parent, changed, bytes, segnet, posenet
+RUNS = (
+    ("baseline-fast", None, "", 61_000, 0.0101, 0.0420),
+    ("x265-medium", "baseline-fast", "preset ultrafast to medium", 44_000, 0.0104, 0.0411),
+    ("x265-gop", "x265-medium", "all intra to a GOP of 20", 21_500, 0.0109, 0.0398),
+    ("x265-gop-long", "x265-gop", "GOP 20 to 300", 21_900, 0.0112, 0.0440),
+    ("x265-grid", "x265-gop", "camera grid to model grid", 16_200, 0.0091, 0.0300),
+    ("x265-grid-lanczos", "x265-grid", "bicubic to lanczos up", 16_200, 0.0088, 0.0291),
+    ("x265-aligned", "x265-grid", "bicubic to aligned up", 16_200, 0.0062, 0.0149),
+    ("av1-broken", "x265-aligned", "x265 to SVT-AV1, wrong range", 15_000, 0.4100, 9.1000),
+    ("av1-aligned", "x265-aligned", "x265 to SVT-AV1", 13_400, 0.0057, 0.0121),
+    ("av1-crf30", "av1-aligned", "CRF 34 to 30", 19_800, 0.0048, 0.0094),
+    ("av1-crf38", "av1-aligned", "CRF 34 to 38", 9_900, 0.0071, 0.0170),
+    ("av1-crf36", "av1-aligned", "CRF 34 to 36", 11_500, 0.0060, 0.0133),
+    ("av1-grain-8", "av1-crf36", "film grain 0 to 8", 11_600, 0.0059, 0.0140),
+    ("av1-grain-22", "av1-crf36", "film grain 0 to 22", 11_750, 0.0056, 0.0129),
+    ("av1-preset-3", "av1-grain-22", "preset 6 to 3", 11_020, 0.0055, 0.0127),
+    ("av1-unsharp", "av1-preset-3", "unsharp 0 to 0.4", 11_020, 0.0053, 0.0131),
+    ("av1-roi", "av1-preset-3", "denoise outside of the road", 9_870, 0.0055, 0.0127),
+    ("av1-roi-strong", "av1-roi", "denoise strength 2 to 5", 9_320, 0.0063, 0.0139),
+    ("av1-roi-crf35", "av1-roi", "CRF 36 to 35", 10_400, 0.0052, 0.0120),
+    ("av1-roi-crf37", "av1-roi", "CRF 36 to 37", 9_410, 0.0056, 0.0129),
+    ("av1-roi-gop", "av1-roi-crf37", "GOP 20 to 300", 8_870, 0.0055, 0.0127),
+    ("av1-roi-small", "av1-roi-gop", "model grid to half of it", 5_100, 0.0140, 0.0390),
+    ("av1-roi-large", "av1-roi-gop", "model grid to camera grid", 14_900, 0.0049, 0.0127),
+    ("open-question", "av1-roi-gop", "seed 0 to 1", 8_860, 0.0055, 0.0128),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Where the synthetic ledger lies, its contract, and run ids by slug."""
+
+    ledgers: Path
+    contract: Contract
+    ids: dict[str, str]
+
+
+def make(
+    root: Path,
+    *,
+    size: tuple[int, int] = (54, 70),
+    n_pairs: int = 6,
+    runs: tuple[tuple[Any, ...], ...] = RUNS,
+    clips: int = 1,
+    name: str = NAME,
+) -> Made:
+    """Write a contract, its source video, and a record with evidence for each of `runs`; the best `clips` get a clip."""
+    ledgers = root / "ledgers"
+    folder = ledgers / name
+    (folder / "source").mkdir(parents=True)
+    source = folder / "source" / "0.mp4"
+    draw(source, size=size, n_frames=2 * n_pairs, noise=0)
+    write_contract(folder, source, size=size, n_pairs=n_pairs, name=name)
+    made = contract.load(name, ledgers)
+    ledger, ids, totals = Ledger(ledgers), {}, {}
+    for index, (slug, parent, changed, n_bytes, segnet, posenet) in enumerate(runs):
+        pairs = spread(index, n_pairs, segnet, posenet)
+        payload = random.Random(index).randbytes(n_bytes - 120)
+        data = archive.write(payload)
+        digest = custody.sha256_bytes(data)
+        record = a_record(made, slug, data=digest, n_bytes=len(data), pairs=pairs, changed=changed, day=index)
+        total = record["score"]["total"]
+        ids[slug], totals[slug] = record["id"], total
+        record["parents"] = [ids[parent]] if parent else []
+        better = parent is None or total < totals[parent]
+        record["verdict"] = "open" if slug.startswith("open") else "promoted" if better else "rejected"
+        record["verdict_reason"] = (
+            "a made-up run" if parent is None else f"total {total - totals[parent]:+.6f} against its parent"
+        )
+        record["grade"], record["grade_reasons"] = grade(record, made)
+        keep(ledger, made, record, data, pairs)
+        ledger.append(record, made)
+    best = sorted((total, slug) for slug, total in totals.items())[:clips]
+    for _, slug in best:
+        draw(folder / "clips" / f"{ids[slug]}.mp4", size=size, n_frames=2 * n_pairs, noise=3)
+    return Made(ledgers=ledgers, contract=made, ids=ids)
+
+
+def write_contract(folder: Path, source: Path, *, size: tuple[int, int], n_pairs: int, name: str) -> None:
+    """A contract.toml whose networks are digests only."""
+    folder.joinpath("contract.toml").write_text(
+        f'''name = "{name}"
+title = "A synthetic drive, made up for a look at the pages"
+kind = "own"
+frame_size = [{size[0]}, {size[1]}]
+model_size = [{size[0] // 2}, {size[1] // 2}]
+n_pairs = {n_pairs}
+classes = ["road", "lane line", "undrivable", "movable", "own car"]
+time_limit_s = 1800
+note = "Every value under this contract is made up."
+[source]
+file = "source/{source.name}"
+sha256 = "{custody.sha256_file(source)}"
+bytes = 2400000
+n_frames = {2 * n_pairs}
+fps = "20"
+[networks.segnet]
+factory = "lab.evaluator.networks:small_segnet"
+weights = "segnet.safetensors"
+sha256 = "{"5e" * 32}"
+[networks.posenet]
+factory = "lab.evaluator.networks:small_posenet"
+weights = "posenet.safetensors"
+sha256 = "{"90" * 32}"
+[formula]
+segnet = 100
+posenet = 10
+rate = 25
+''',
+        encoding="utf-8",
+    )
+
+
+def spread(seed: int, count: int, segnet: float, posenet: float) -> list[tuple[float, float]]:
+    """Pairs whose values vary around the means."""
+    chance = random.Random(seed)
+    return [
+        (
+            segnet * (0.5 + chance.random() + 0.5 * math.sin(i / 9) ** 2),
+            posenet * math.exp(chance.gauss(0, 0.8)) * (3.0 if 0.55 < i / count < 0.62 else 1.0),
+        )
+        for i in range(count)
+    ]
+
+
+def a_record(
+    made: Contract,
+    slug: str,
+    *,
+    data: str,
+    n_bytes: int,
+    pairs: list[tuple[float, float]],
+    changed: str = "",
+    day: int = 0,
+) -> dict[str, Any]:
+    """A complete record without parents, verdict promoted."""
+    segnet, posenet = (math.fsum(pair[i] for pair in pairs) / len(pairs) for i in (0, 1))
+    score = made.score(segnet=segnet, posenet=posenet, archive_bytes=n_bytes)
+    name = f"conventional/{slug}"
+    return {
+        "schema": "lab.run/1",
+        "id": run_id(slug, data),
+        "contract": made.name,
+        "contract_sha256": made.digest,
+        "recorded_at": f"2026-03-{1 + day:02d}T10:00:00Z",
+        "recipe": {
+            "name": name,
+            "family": "conventional",
+            "sha256": custody.sha256_bytes(name.encode()),
+            "question": f"Does it help to change: {changed}?" if changed else "Where does the simplest codec stand?",
+            "changed": changed,
+            "seed": 0,
+            "params": {
+                "encoder": "libsvtav1" if slug.startswith("av1") else "libx265",
+                "crf": 20 + day,
+                "upsample": "aligned",
+            },
+        },
+        "parents": [],
+        "verdict": "promoted",
+        "verdict_reason": "starts a lineage",
+        "evaluation": {
+            "axis": "cpu",
+            "n_pairs": len(pairs),
+            "segnet": segnet,
+            "posenet": posenet,
+            "archive_bytes": n_bytes,
+            "source_bytes": made.source.bytes,
+            "encode_s": 12.5,
+            "inflate_s": 3.25,
+            "evaluate_s": 40.0,
+        },
+        "score": {
+            "segnet_term": score.segnet_term,
+            "posenet_term": score.posenet_term,
+            "rate_term": score.rate_term,
+            "total": score.total,
+        },
+        "rates": {"as_scored_bytes": n_bytes, "rule_faithful_bytes": n_bytes + 31_000},
+        "custody": {
+            "archive_sha256": data,
+            "runtime_sha256": "11" * 32,
+            "runtime_bytes": 31_000,
+            "raw_sha256": "22" * 32,
+            "raw_bytes": made.raw_bytes,
+            "evaluator_sha256": "33" * 32,
+            "networks": {"segnet": "5e" * 32, "posenet": "90" * 32},
+            "source_sha256": made.source.sha256,
+            "commit": "4" * 40,
+            "dirty": False,
+            "device": "cpu",
+            "decoder": "pyav",
+            "versions": {"python": "3.11.7", "torch": "2.13.0"},
+            "machine": {"system": "linux", "architecture": "x86_64", "processor": "made up", "cores": "2"},
+            "walls": ["own process", "no network"],
+            "exact_arithmetic": True,
+        },
+        "grade": "A",
+        "grade_reasons": [],
+        "supersedes": None,
+        "notes": [],
+    }
+
+
+def grade(record: dict[str, Any], made: Contract) -> tuple[str, list[str]]:
+    """The grade that the house function gives a record whose custody is complete."""
+    measured, kept = record["evaluation"], record["custody"]
+    decided, reasons = evidence.grade(
+        evidence.Facts(
+            verdict=record["verdict"],
+            axis=measured["axis"],
+            n_pairs=measured["n_pairs"],
+            contract_pairs=made.n_pairs,
+            contract_digest=made.digest,
+            recorded_contract_digest=record["contract_sha256"],
+            archive_sha256=kept["archive_sha256"],
+            archive_bytes=measured["archive_bytes"],
+            evaluated_archive_sha256=kept["archive_sha256"],
+            evaluated_archive_bytes=measured["archive_bytes"],
+            recorded_total=record["score"]["total"],
+            recomputed_total=record["score"]["total"],
+            report_total=record["score"]["total"],
+            runtime_sha256=kept["runtime_sha256"],
+            evaluator_sha256=kept["evaluator_sha256"],
+            networks_match=True,
+            source_match=True,
+            raw_sha256=kept["raw_sha256"],
+            exact_arithmetic=True,
+            clean_process=True,
+            commit=kept["commit"],
+            dirty=False,
+        )
+    )
+    return decided.value, list(reasons)
+
+
+def keep(ledger: Ledger, made: Contract, record: dict[str, Any], data: bytes, pairs: list[tuple[float, float]]) -> None:
+    """Evidence beside a record, and the archive where it was promoted."""
+    folder = ledger.evidence(made.name, record["id"])
+    folder.mkdir(parents=True)
+    rows = "".join(f"{i},{pair[0]!r},{pair[1]!r}\n" for i, pair in enumerate(pairs))
+    (folder / "pairs.csv").write_text("pair,segnet,posenet\n" + rows, encoding="utf-8")
+    (folder / "anatomy.json").write_text(json.dumps(anatomy_of(data)), encoding="utf-8")
+    (folder / "report.txt").write_text(f"score {record['score']['total']}\n", encoding="utf-8")
+    if record["verdict"] == "promoted":
+        path = ledger.archive(made.name, record["custody"]["archive_sha256"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def anatomy_of(data: bytes) -> dict[str, Any]:
+    """Sections that tile an archive: zip framing, a header and a coded video of three parts."""
+    member = archive.parse(data, "archive.zip")[0]
+    at, size = member.data_offset, member.compressed_bytes
+    cuts = [at, at + 24, at + 24 + size // 4, at + 24 + size // 2, at + size]
+    names = [("header", "field table"), ("key frames", "AV1 OBU"), ("motion", "AV1 OBU"), ("residual", "AV1 OBU")]
+    children = [
+        {"name": name, "kind": kind, "offset": start, "n_bytes": end - start, "ideal_bits": 7.5 * (end - start)}
+        for (name, kind), start, end in zip(names, cuts, cuts[1:], strict=False)
+    ]
+    sections = [
+        {"name": "local header", "kind": "zip", "offset": 0, "n_bytes": at},
+        {"name": "0.bin", "kind": "stored member", "offset": at, "n_bytes": size, "children": children},
+        {"name": "central directory", "kind": "zip", "offset": at + size, "n_bytes": len(data) - at - size},
+    ]
+    return {
+        "schema": "lab.anatomy/1",
+        "archive": {"n_bytes": len(data), "sha256": custody.sha256_bytes(data)},
+        "sections": sections,
+    }
+
+
+def draw(path: Path, *, size: tuple[int, int], n_frames: int, noise: int) -> None:
+    """A small drawn clip; the frame number is burned in as a row of black and white blocks."""
+    import av
+    import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = size
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    chance = np.random.default_rng(7)
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as out:
+        stream = out.add_stream("libx264", rate=20, options={"crf": "12", "preset": "veryfast", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        for number in range(n_frames):
+            sky, horizon = rows / height, 0.45 * height
+            picture = np.stack([90 + 110 * sky, 120 + 90 * sky, 170 + 40 * sky], axis=-1)
+            depth = np.clip((rows - horizon) / (height - horizon), 0.02, 1)
+            road = (rows > horizon) & (np.abs(columns - width / 2) < depth * width * 0.55)
+            picture[rows > horizon] = (96, 112, 78)
+            picture[road] = (74, 77, 82)
+            dash = ((1 / depth * 6 + number * 0.55) % 2 < 1) & (np.abs(columns - width / 2) < depth * width * 0.018)
+            picture[road & dash] = (232, 224, 190)
+            left = int(width * (0.55 + 0.08 * math.sin(number / 9)))
+            top, side = int(height * 0.5), max(6, width // 12)
+            picture[top : top + side * 3 // 4, left : left + side] = (150, 38, 34)
+            picture += chance.normal(0, 1 + noise, picture.shape)
+            block = max(2, width // 40)
+            for bit in range(BITS):
+                picture[0:block, bit * block : (bit + 1) * block] = 255 if number >> bit & 1 else 0
+            even = np.pad(picture.clip(0, 255).astype(np.uint8), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+if __name__ == "__main__":
+    import sys
+
+    made_here = make(Path(sys.argv[1]), size=(437, 582), n_pairs=60, clips=2)
+    print(made_here.ledgers)
