@@ -85,7 +85,7 @@ class Corridor:
     """
 
     def __init__(self, source: SourceClip, *, reach: int, feather: float) -> None:
-        from lab.evaluator import networks
+        from lab.evaluator.networks import load
 
         contract = source.contract
         if "road" not in contract.classes:
@@ -95,7 +95,7 @@ class Corridor:
         self.road = contract.classes.index("road")
         self.size = contract.model_size
         self.reach, self.feather = reach, feather
-        self.segnet = networks.load(contract)[0]
+        self.segnet = load(contract)[0]
 
     def of(self, pair: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """The corridor of a pair, float (1, 1, h, w), for pictures of this size.
