@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from lab.site.sanitize import inert
 DEPTH_LIMIT = 8
 SECTION_LIMIT = 2_000
 PALETTE_SIZE = 8
+_DIGITS = re.compile(r"[\d #]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +43,15 @@ class Anatomy:
     sections: tuple[Section, ...]
 
     def rows(self) -> list[Row]:
-        """Every section in file order, outer before inner; leaves get colours in turn."""
+        """Every section in file order, outer before inner; leaves that differ only by a number share a colour."""
         out: list[Row] = []
-        tones = 0
+        tones: dict[str, int] = {}
 
         def visit(sections: tuple[Section, ...], depth: int) -> None:
-            nonlocal tones
             for section in sections:
                 tone = None
                 if not section.children:
-                    tone, tones = tones % PALETTE_SIZE, tones + 1
+                    tone = tones.setdefault(_DIGITS.sub("", section.name), len(tones)) % PALETTE_SIZE
                 share = section.n_bytes / self.n_bytes
                 out.append(Row(key=f"section-{len(out) + 1}", section=section, depth=depth, tone=tone, share=share))
                 visit(section.children, depth + 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import contract as contracts
-from lab import custody, ledger
+from lab import custody
 from lab.contract import Contract
 from lab.errors import SiteError
 from lab.ledger import Ledger, Run

@@ -6,8 +6,10 @@ and everything drawn stands in the table too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -16,6 +18,7 @@ from lab.site.svg import Axis, Box, tag
 
 WIDE = (960.0, 460.0)
 NARROW = (380.0, 400.0)
+STRONG = ("frontier-line", "main-line")
 Place = Callable[[float, float], tuple[float, float]]
 
 
@@ -132,19 +135,37 @@ def _grid(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
     return tag("g", *parts, aria_hidden="true")
 
 
-def _line(line: Line, chart: Chart, at: Place, plot: Box) -> Markup:
+def _points(line: Line, chart: Chart, at: Place) -> list[tuple[float, float]]:
     points: list[tuple[float, float]] = []
     for x, y in line.points:
         here = at(x, min(max(y, chart.y.lo), chart.y.hi))
         if line.step and points:
             points.append((here[0], points[-1][1]))
         points.append(here)
+    return points
+
+
+def _line(line: Line, chart: Chart, at: Place, plot: Box) -> Markup:
+    points = _points(line, chart, at)
     if not points:
         return Markup("")
     if line.filled:
         base = plot.y + plot.height
         points = [(points[0][0], base), *points, (points[-1][0], base)]
     return tag("path", class_=f"line {line.kind}", d=svg.path(points, closed=line.filled), aria_hidden="true")
+
+
+def _along(line: Line, chart: Chart, at: Place) -> list[Box]:
+    """Small boxes along a line, so that labels keep clear of it."""
+    points = _points(line, chart, at)
+    boxes = []
+    for (x0, y0), (x1, y1) in pairwise(points):
+        steps = max(1, int(math.hypot(x1 - x0, y1 - y0) / 8))
+        boxes += [
+            Box(x=x0 + (x1 - x0) * i / steps - 2, y=y0 + (y1 - y0) * i / steps - 2, width=4, height=4)
+            for i in range(steps + 1)
+        ]
+    return boxes
 
 
 def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
@@ -154,6 +175,7 @@ def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
         x, y = at(mark.x, min(mark.y, chart.y.hi))
         spots.append((mark, x, y, beyond))
     taken = [Box(x=x - 7, y=y - 7, width=14, height=14) for _, x, y, _ in spots]
+    taken += [box for line in chart.lines if line.kind in STRONG for box in _along(line, chart, at)]
     frame = Box(x=plot.x, y=plot.y - 14, width=plot.width, height=plot.height + 12)
     parts, labels = [], []
     for mark, x, y, beyond in sorted(spots, key=lambda spot: (spot[0].best, spot[0].kind == "promoted")):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import custody
-from lab.errors import MediaMissing, SiteError
+from lab.errors import CustodyError, MediaMissing, SiteError
 from lab.ledger import write_atomic
 from lab.site.book import Entry
 
@@ -67,11 +67,11 @@ def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor, jobs: int =
         SiteError: a clip that cannot be read, or that is longer than its source.
     """
     wanted = [entry for entry in entries if entry.clip is not None]
-    sources = {str(path): _source_digest(entry) for entry in wanted if (path := entry.contract.source_path)}
+    sources = {path: _source_digest(entry) for path, entry in {e.contract.source_path: e for e in wanted}.items()}
     found: dict[str, Clip] = {}
     todo: list[tuple[Entry, str]] = []
     for entry in wanted:
-        key = _key(entry, sources[str(entry.contract.source_path)])
+        key = _key(entry, sources[entry.contract.source_path])
         known = _cached(cache, key)
         if known:
             found[entry.url] = known
@@ -81,7 +81,8 @@ def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor, jobs: int =
         monitor("comparison clips", 0, len(todo))
         cache.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-            for done, (entry, clip) in enumerate(pool.map(lambda item: (item[0], _make(*item, cache)), todo), 1):
+            made = pool.map(lambda item: _make(item[0], item[1], cache), todo)
+            for done, ((entry, _), clip) in enumerate(zip(todo, made, strict=True), 1):
                 found[entry.url] = clip
                 monitor("comparison clips", done, len(todo))
     return found
@@ -115,7 +116,7 @@ def _cached(cache: Path, key: str) -> Clip | None:
     try:
         facts = json.loads(note.read_text(encoding="utf-8"))
         whole = facts.pop("digests") == [custody.sha256_file(path) for path in (video, original, decoded)]
-    except (OSError, ValueError, KeyError, custody.CustodyError):
+    except (OSError, ValueError, KeyError, CustodyError):
         return None
     facts["pane"] = tuple(facts["pane"])
     return Clip(video=video, original_poster=original, decoded_poster=decoded, **facts) if whole else None
@@ -197,6 +198,7 @@ def _both(entry: Entry, width: int, height: int) -> Iterator[tuple[NDArray[np.ui
 def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
     """RGB frames of a file, cut or scaled to a size; an even-sized coding of an odd-sized picture is cut."""
     import av
+    import numpy as np
 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -204,10 +206,9 @@ def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
         for number, frame in enumerate(container.decode(stream)):
             if number >= FRAME_LIMIT:
                 return
-            if 0 <= frame.width - width <= 1 and 0 <= frame.height - height <= 1:
-                yield frame.to_ndarray(format="rgb24")[:height, :width]
-            else:
-                yield frame.to_ndarray(format="rgb24", width=width, height=height)
+            near = 0 <= frame.width - width <= 1 and 0 <= frame.height - height <= 1
+            picture = frame if near else frame.reformat(width=width, height=height)
+            yield picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)[:height, :width]
 
 
 def _count(path: Path) -> int:

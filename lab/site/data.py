@@ -1,4 +1,4 @@
-"""Files for machines: every ledger as JSON and CSV, evidence as it stands, the packet of the frontier run, manifests."""
+"""Files for machines: ledgers as JSON and CSV, evidence as it stands, the packet of the frontier run, manifests."""
 
 from __future__ import annotations
 

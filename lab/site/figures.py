@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lab.site import charts, format as show
-from lab.site import lineage, svg
+from lab.site import charts, lineage, svg
+from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Cell, Chart, Figure, Line, Mark
 
 VERDICTS = {"promoted": "promoted", "rejected": "rejected", "open": "open"}
 TERMS = (("segnet", "SegNet"), ("posenet", "PoseNet"), ("rate", "rate"))
+LINES = {
+    "frontier-line": "best of this size or smaller",
+    "floor": "rate term alone: the floor",
+    "main-line": "main line",
+    "side-branch": "tried and left",
+}
 OFF_SCALE = 2.5
 WORST = 10
 
@@ -79,14 +85,12 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     )
     return Figure(
         key=chart.key,
-        title="The better half, closer" if focus else "Score against bytes",
+        title="The better half, closer" if focus else "Score against archive bytes",
         finding=_focus_finding(board, entries, best) if focus else _finding(board, best, start, beyond, price),
         drawings=(charts.both(chart),),
         columns=("run", "verdict", "bytes", "score", "SegNet term", "PoseNet term", "rate term", "grade"),
         rows=tuple(_row(entry) for entry in sorted(entries, key=lambda e: (e.total, e.id))),
-        legend=_legend(
-            entries, [("frontier-line", "best so far at this size"), ("floor", "rate term alone: the floor")]
-        ),
+        legend=_legend(entries, [(line.kind, LINES[line.kind]) for line in chart.lines]),
     )
 
 
@@ -136,7 +140,7 @@ def trajectory(board: Board) -> Figure | None:
             for i, step in enumerate(steps, 1)
             for entry in (step.entry, *step.branches)
         ),
-        legend=_legend(everything, [("main-line", "main line"), ("side-branch", "tried and left")]),
+        legend=_legend(everything, [(kind, LINES[kind]) for kind in dict.fromkeys(line.kind for line in lines)]),
     )
 
 

@@ -21,7 +21,7 @@ from lab.site import data, figures, host, lineage, prose
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
 from lab.site.data import Content
-from lab.site.prose import Desk, Document, Rendered
+from lab.site.prose import Desk, Rendered
 
 KINDS = ("added", "changed", "fixed", "removed", "format")
 

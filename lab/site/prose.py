@@ -11,6 +11,7 @@ import tomllib
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def glossary_terms(document: Document) -> dict[str, str]:
     """
     words: dict[str, str] = {}
     lines = document.body.split("\n")
-    for number, (word, meaning) in enumerate(zip(lines, lines[1:], strict=False), document.first_line):
+    for number, (word, meaning) in enumerate(pairwise(lines), document.first_line):
         if meaning.startswith(": ") and word.strip():
             key = word.strip().lower()
             if key in words:

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from lab import custody
 from lab.errors import SiteError
-from lab.site import figures, format as show, sanitize
+from lab.site import figures, sanitize
+from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import Content

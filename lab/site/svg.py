@@ -63,19 +63,15 @@ def _linear_ticks(lo: float, hi: float, most: int) -> list[float]:
 
 
 def _log_ticks(lo: float, hi: float, most: int) -> list[float]:
-    best: list[float] = []
+    """Round values, the roundest first, as long as none comes closer to another than an even spacing allows."""
+    taken: list[float] = []
     powers = range(math.floor(math.log10(lo)), math.ceil(math.log10(hi)) + 1)
-    for factors in (
-        (1.0,),
-        (1.0, 3.0),
-        (1.0, 2.0, 5.0),
-        (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
-        tuple(x / 2 for x in range(2, 20)),
-    ):
-        found = [f * 10.0**power for power in powers for f in factors if lo <= f * 10.0**power <= hi]
-        if len(best) < len(found) <= most:
-            best = found
-    return best
+    gap = math.log(hi / lo) / (most + 1)
+    for factor in (1.0, 2.0, 5.0, 1.5, 3.0, 7.0, 4.0, 6.0, 8.0, 9.0, 1.2, 2.5):
+        for value in (factor * 10.0**power for power in powers):
+            if lo <= value <= hi and all(abs(math.log(value / other)) >= gap for other in taken):
+                taken.append(value)
+    return sorted(taken)
 
 
 def short_number(value: float) -> str:

@@ -63,7 +63,7 @@ def make(
     clips: int = 1,
     name: str = NAME,
 ) -> Made:
-    """Write a contract, its source video, and a record with evidence for each of `runs`; the best `clips` get a clip."""
+    """Write a contract, its source video, and a record with evidence for each of `runs`; the best get clips."""
     ledgers = root / "ledgers"
     folder = ledgers / name
     (folder / "source").mkdir(parents=True)
