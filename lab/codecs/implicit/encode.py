@@ -1,0 +1,298 @@
+"""From a recipe and a clip to a payload of the family `implicit`: train, pack, polish, prove.
+
+Leading stages without either network's term fit pixels alone; they run without the networks, several times faster, and
+give the later stages a start. Every candidate is scored from its payload, parsed and decoded, never from the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from lab.bitstream import Bitstream
+from lab.codecs.base import Monitor, SourceClip
+from lab.codecs.implicit import format as syntax
+from lab.codecs.implicit import polish
+from lab.codecs.implicit.content import Content, Head
+from lab.codecs.implicit.judge import Judge, answers_of
+from lab.codecs.implicit.model import Decoder, Shape
+from lab.contract import Contract
+from lab.errors import RecipeError, RoundTripMismatch
+from lab.evaluator import networks
+from lab.recipe import Recipe, fill
+from lab.training import compute, schedule
+from lab.training.config import TrainConfig
+from lab.training.progress import Validation
+from lab.training.quantize import Quantized
+from lab.training.schedule import Stage
+from lab.training.trainer import Trainer
+from lab.video import resample
+
+_LATENTS, _DECODER = "latents", "decoder."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """What a recipe of this family sets, beside its `[[stages]]`.
+
+    Attributes:
+        widths: channels before each stage and after the last.
+        kernels: side of each stage's convolution; one stage each, every one doubles the grid.
+        latent_dim: numbers per pair.
+        rank, refine, modulated, activation: see `model.Shape`.
+        latent_start: latents begin as slow waves along time, or as noise.
+        latent_rate: factor on the latents' learning rate.
+        up: from the model grid to the frame; training goes through the same up-sampler.
+        scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
+        validate_every: training steps between two scores.
+        latent_polish: rounds of trying latent codes one up or down on the real metric.
+        sidecar: whether corrections per pair are tried on the real metric.
+        constants: whether channel biases and the latents' scale are tried on the real metric.
+    """
+
+    widths: tuple[int, ...]
+    kernels: tuple[int, ...] = (3, 3, 3, 3, 3)
+    latent_dim: int = 16
+    rank: int = 6
+    refine: int = 0
+    modulated: bool = False
+    activation: Literal["sin", "gelu"] = "sin"
+    latent_start: Literal["waves", "noise"] = "waves"
+    latent_rate: float = 5.0
+    up: Literal["aligned", "bicubic"] = "aligned"
+    scheme: Literal["int8-tensor", "int8-channel", "lsq", "lsq-channel", "depth"] = "lsq"
+    bits: int = 8
+    validate_every: int = 500
+    latent_polish: int = 0
+    sidecar: bool = False
+    constants: bool = False
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 1 or self.latent_polish < 0 or not 0.0 < self.latent_rate <= 100.0:
+            raise ValueError("validate_every is positive, latent_polish not negative, latent_rate 0 to 100")
+        if max(self.widths, default=0) > 255 or max(self.latent_dim, self.rank, self.refine) > 126:
+            raise ValueError("widths reach 255; latent_dim, rank and refine 126")
+        self.shape((1, 1))
+
+    def shape(self, grid: tuple[int, int]) -> Shape:
+        """The decoder over this grid."""
+        return Shape(
+            kind="lean",
+            latent_dim=self.latent_dim,
+            grid=grid,
+            widths=self.widths,
+            kernels=self.kernels,
+            rank=self.rank,
+            refine=self.refine,
+            modulated=self.modulated,
+            activation=self.activation,
+        )
+
+
+def params_of(recipe: Recipe) -> tuple[Params, tuple[Stage, ...]]:
+    """The recipe's parameters and stages, checked.
+
+    Raises:
+        RecipeError: a key is unknown or missing, a value does not fit, or no stage trains on the networks.
+    """
+    where = f"recipe {recipe.name!r}"
+    params = fill(Params, recipe.params, where)
+    found = schedule.stages(recipe.stages, where)
+    if blind(found[-1]):
+        raise RecipeError(where, expected="a last stage that the networks judge", found=f"stage {found[-1].name!r}")
+    return params, found
+
+
+def blind(stage: Stage) -> bool:
+    """Whether a stage asks neither network."""
+    return not (stage.seg or stage.pose or stage.kl or stage.feature)
+
+
+class Clip(nn.Module):
+    """Latents of a whole clip and the decoder: pair numbers int64 (n,) to frames, float (n, 2, 3, h, w), 0-255.
+
+    Latents lie as (dimensions, pairs), so that a quantizer's row is a dimension. With `up` the frames are enlarged as
+    a decoder will do it.
+    """
+
+    def __init__(self, shape: Shape, n_pairs: int, start: str) -> None:
+        super().__init__()
+        self.latents = nn.Parameter(_waves(shape.latent_dim, n_pairs, noisy=start == "noise"))
+        self.decoder = Decoder(shape)
+        self.up: tuple[int, int] | None = None
+
+    def forward(self, index: torch.Tensor) -> torch.Tensor:
+        frames: torch.Tensor = self.decoder(self.latents[:, index].T)
+        return frames if self.up is None else resample.bicubic(frames, self.up)
+
+
+def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:
+    """First latents, float (dimension, n_pairs), of about unit variance."""
+    if noisy:
+        return torch.randn(dimension, n_pairs)
+    # From half a turn over the clip to one turn in sixteen pairs, a constant ratio apart.
+    fastest = max(n_pairs / 16.0, 1.0)
+    turns = 0.5 * (fastest / 0.5) ** torch.linspace(0.0, 1.0, dimension)
+    phase = torch.rand(dimension) * 2.0 * math.pi
+    time = torch.linspace(0.0, 1.0, n_pairs)
+    return math.sqrt(2.0) * torch.sin(2.0 * math.pi * turns[:, None] * time + phase[:, None])
+
+
+def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
+    """The bitstream of a clip under a recipe; a run that was cut off goes on from its last checkpoint.
+
+    Raises:
+        RecipeError: the parameters do not fit the family or this contract's sizes.
+        TrainingError: training cannot go on.
+        RoundTripMismatch: the decoder does not find what was packed.
+    """
+    params, _ = params_of(recipe)
+    contract = source.contract
+    head = _head(params, contract, f"recipe {recipe.name!r}")
+    with compute.one_thread():
+        segnet, posenet = networks.load(contract)
+        known = answers_of(source, segnet, posenet, monitor)
+        judge = Judge(known, segnet, posenet, contract)
+        packed = _train(source, recipe, head, judge, monitor)
+        content = content_of(head, packed)
+        for step in _polishing(params):
+            content = step(content, judge, monitor)
+    bitstream = syntax.write(content)
+    _prove(bitstream.payload, content)
+    return bitstream
+
+
+def _polishing(params: Params) -> Iterator[Callable[[Content, Judge, Monitor], Content]]:
+    for _ in range(params.latent_polish):
+        yield polish.latents
+    if params.sidecar:
+        yield polish.sidecar
+    if params.constants:
+        yield polish.constants
+
+
+def _head(params: Params, contract: Contract, where: str) -> Head:
+    scale = 1 << len(params.kernels)
+    if any(side % scale for side in contract.model_size):
+        raise RecipeError(
+            where,
+            expected=f"a model grid of multiples of {scale}, the scale of {len(params.kernels)} stages",
+            found=f"{contract.model_size[0]}x{contract.model_size[1]}",
+            fix="use fewer stages",
+        )
+    if params.up == "aligned":
+        try:
+            resample.aligned_up(torch.zeros(contract.model_size, dtype=torch.uint8), contract.frame_size)
+        except ValueError as error:
+            raise RecipeError(where, found=str(error), fix='set up = "bicubic"') from None
+    return Head(
+        size=contract.frame_size,
+        n_pairs=contract.n_pairs,
+        up=params.up,
+        shape=params.shape((contract.model_size[0] // scale, contract.model_size[1] // scale)),
+        granularity="tensor" if params.scheme in ("lsq", "int8-tensor") else "row",
+        step_kind="exponent" if params.scheme == "depth" else "half",
+    )
+
+
+def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor: Monitor) -> Mapping[str, Quantized]:
+    """The packed tensors of the best candidate."""
+    params, stages = params_of(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = Clip(head.shape, head.n_pairs, params.latent_start)
+    n_blind = next(number for number, stage in enumerate(stages) if not blind(stage))
+    seeing = stages[n_blind:]
+    index = (torch.arange(head.n_pairs),)
+
+    def validate(packed: Mapping[str, Quantized], _values: Mapping[str, torch.Tensor]) -> Validation:
+        return judge.validation(content_of(head, packed))
+
+    def fit(part: tuple[Stage, ...], folder: Path, every: int, segnet: nn.Module, posenet: nn.Module) -> Fit:
+        config = TrainConfig(
+            stages=part,
+            source_bytes=source.contract.source.bytes,
+            scheme=params.scheme,
+            bits=params.bits,
+            seed=recipe.seed,
+            validate_every=every,
+            checkpoint_every=200,
+            log_every=20,
+            formula=source.contract.formula,
+            rates={_LATENTS: params.latent_rate},
+        )
+        trainer = Trainer(model, config, folder=folder, monitor=monitor, extra={"recipe": recipe.digest})
+        fitted = trainer.fit(index, judge.known, posenet, segnet, validate=validate)
+        return fitted.values, fitted.packed
+
+    if n_blind:
+        n_steps = sum(stage.steps for stage in stages[:n_blind])
+        silent_pose = Silent((judge.known.pose.shape[1],))
+        silent_seg = Silent(tuple(judge.known.logits.shape[1:]))
+        values, _ = fit(stages[:n_blind], source.work / "pixels", n_steps, silent_seg, silent_pose)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(values[name])
+    model.up = source.contract.frame_size if params.up == "bicubic" else None
+    return fit(seeing, source.work / "answers", params.validate_every, judge.segnet, judge.posenet)[1]
+
+
+Fit = tuple[Mapping[str, torch.Tensor], Mapping[str, Quantized]]
+
+
+class Silent(nn.Module):
+    """A network that always answers zero, float (n, *shape), and costs nothing: for stages that ask none."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(1).expand(len(x), *self.shape)
+
+
+def content_of(head: Head, packed: Mapping[str, Quantized]) -> Content:
+    """A payload's content from tensors as the quantizer packed them."""
+    codes: dict[str, NDArray[np.int8]] = {}
+    steps: dict[str, NDArray[np.float32]] = {}
+    vectors: dict[str, NDArray[np.float32]] = {}
+    for name, tensor in packed.items():
+        if tensor.kind == "half":
+            vectors[name.removeprefix(_DECODER)] = tensor.codes.astype(np.float32)
+        elif name != _LATENTS:
+            codes[name.removeprefix(_DECODER)] = tensor.codes.astype(np.int8)
+            steps[name.removeprefix(_DECODER)] = _steps(tensor)
+    return Content(
+        head=head,
+        codes=codes,
+        steps=steps,
+        vectors=vectors,
+        latents=np.ascontiguousarray(packed[_LATENTS].codes.astype(np.int8)).view(np.uint8),
+        latent_steps=_steps(packed[_LATENTS]),
+        sidecar=np.empty((0, 2), np.int8),
+        constants=np.empty(0, np.int8),
+    )
+
+
+def _steps(tensor: Quantized) -> NDArray[np.float32]:
+    if tensor.kind == "rows":
+        return np.ldexp(np.float32(1.0), tensor.exponents.astype(np.int32))
+    return tensor.steps.astype(np.float32)
+
+
+def _prove(payload: bytes, content: Content) -> None:
+    """Return only if the parsed payload holds exactly what was written."""
+    found = syntax.read(payload)
+    same = all(np.array_equal(value, found.values()[name]) for name, value in content.values().items())
+    if not same or not np.array_equal(found.latent_values(), content.latent_values()):
+        raise RoundTripMismatch("implicit", expected="the weights and latents that were packed", found="others")
+    if not np.array_equal(found.biases(), content.biases()):
+        raise RoundTripMismatch("implicit", expected="the constants that were packed", found="others")
