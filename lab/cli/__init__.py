@@ -21,6 +21,7 @@ from lab.errors import LabError
 GROUPS = (
     "contract",
     "run",
+    "training",
     "ledger",
     "anatomy",
 )

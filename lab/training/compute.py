@@ -1,17 +1,12 @@
-"""How torch computes while training: one thread, a heap that keeps its pages.
-
-References: the measurements in the training benchmark, `make bench-train`.
-"""
+"""How torch computes while training: on which device, and on one thread."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -24,19 +19,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(former)
-
-
-def keep_heap() -> bool:
-    """Tell glibc to keep freed blocks instead of returning them to the system; False where there is no glibc.
-
-    Notes:
-        Activations of one step are freed and taken again in the next; returning them costs a storm of page faults.
-    """
-    try:
-        libc = ctypes.CDLL(None)
-        return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
-    except (OSError, AttributeError, TypeError):
-        return False
 
 
 def device(name: str) -> torch.device:

@@ -26,6 +26,7 @@ class TrainConfig:
         formula, source_bytes: of the contract; they price bytes.
         fixed_bytes: bytes of the archive beside the weights, for validation without a family's own.
         rates: factor on the learning rate by prefix of a parameter's name.
+        material: digest of what is trained on; a checkpoint of other material is refused.
     """
 
     stages: tuple[Stage, ...]
@@ -39,6 +40,7 @@ class TrainConfig:
     formula: Formula = field(default_factory=lambda: Formula(segnet=100.0, posenet=10.0, rate=25.0))
     fixed_bytes: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
+    material: str = ""
 
     def __post_init__(self) -> None:
         if not self.stages:

@@ -148,7 +148,7 @@ class _Run:
                 where,
                 expected=f"the configuration {self.trainer.identity['config'][:12]}",
                 found=str(identity["config"])[:12],
-                fix="it belongs to another schedule or seed; train into an empty folder",
+                fix="it belongs to another schedule, seed or clip; train into an empty folder",
             )
         self.parameters.load(live)
         self.objective.running = state.running

@@ -212,6 +212,7 @@ def config_of(source: SourceClip, plan: Plan, material: Material) -> TrainConfig
         seed=plan.seed,
         validate_every=plan.params.validate_every,
         fixed_bytes=len(material.inner.payload),
+        material=targets.key(_answers_key(source), custody.sha256_bytes(material.inner.payload)),
     )
 
 
