@@ -136,6 +136,9 @@ class PostFilter(nn.Module):
         self.channels = 6 if view == "pair" else 3
         self.shuffled = architecture in ("pixel-shuffle", "psd")
         self.body = _body(architecture, self.channels, hidden)
+        for module in self.body.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         last = [module for module in self.body.modules() if isinstance(module, nn.Conv2d)][-1]
         if isinstance(self.body, _Gated):
             last = self.body.last
