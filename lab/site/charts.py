@@ -191,7 +191,7 @@ def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
             parts.append(tag("g", *inner, class_=classes))
     for mark, x, y, _ in sorted(spots, key=lambda spot: not spot[0].best):
         name = mark.name if not narrow or len(mark.name) <= 26 else mark.name[:25] + "…"
-        if name and (spot := svg.place_label(name, x, y, taken, frame)):
+        if name and (spot := svg.place_label(name, x, y, taken, frame, 7.0 if mark.best else 0.0)):
             weight = "name best" if mark.best else "name"
             labels.append(tag("text", name, class_=weight, x=spot[0], y=spot[1], text_anchor=spot[2]))
     return tag("g", tag("g", *labels, aria_hidden="true"), *parts)

@@ -1,4 +1,4 @@
-"""The house figures, each described from runs: score against bytes, trajectory, terms, pairs, bytes of an archive.
+"""The figures of a board, each described from its runs: score against bytes, trajectory, the three terms.
 
 A caption states what the data says, computed from it, and ends with the run and its grade.
 """
@@ -25,7 +25,6 @@ LINES = {
     "side-branch": "tried and left",
 }
 OFF_SCALE = 2.5
-WORST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,64 +162,6 @@ def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:
     return rows
 
 
-def pairs(entry: Entry) -> Figure | None:
-    """Distortion of every pair in display order; None where it was not kept."""
-    if not entry.pairs:
-        return None
-    count = len(entry.pairs)
-    x = svg.Axis(label="pair (two frames)", lo=0.0, hi=float(count))
-    drawings = []
-    for column, (kind, name, unit) in enumerate(
-        (("segnet", "SegNet", "pixels that change class, %"), ("posenet", "PoseNet", "squared error of the pose"))
-    ):
-        values = [pair[column] * (100.0 if kind == "segnet" else 1.0) for pair in entry.pairs]
-        points = tuple((float(i), value) for i, value in enumerate(values)) + ((float(count), values[-1]),)
-        y = svg.Axis(label=f"{name}: {unit}", lo=0.0, hi=(max(values) or 1.0) * 1.06)
-        chart = Chart(
-            key=f"pairs-{kind}-{entry.id}",
-            title=f"{name} distortion of every pair, {entry.id}",
-            x=x,
-            y=y,
-            lines=(Line(points=points, kind=f"area {kind}", step=True, filled=True),),
-            wide=(960.0, 210.0),
-            narrow=(380.0, 200.0),
-        )
-        drawings.append(charts.both(chart))
-    order = sorted(range(count), key=lambda i: (-entry.pairs[i][1], i))[:WORST]
-    return Figure(
-        key=f"pairs-{entry.id}",
-        title="Distortion of every pair",
-        finding=_pairs_finding(entry),
-        drawings=tuple(drawings),
-        columns=("pair", "frames", "SegNet", "PoseNet"),
-        rows=tuple(
-            (
-                Cell(text=str(i), sort=float(i)),
-                Cell(text=f"{2 * i}, {2 * i + 1}"),
-                Cell(text=show.percent(entry.pairs[i][0], 3), sort=entry.pairs[i][0]),
-                Cell(text=show.scientific(entry.pairs[i][1]), sort=entry.pairs[i][1]),
-            )
-            for i in order
-        ),
-        table_title=f"The {len(order)} pairs of the largest PoseNet distortion",
-    )
-
-
-def archive_bar(entry: Entry) -> Markup:
-    """The bytes of an archive to scale, one piece per section."""
-    assert entry.anatomy is not None
-    parts = [
-        (
-            float(row.section.n_bytes),
-            f"tone tone-{row.tone}",
-            f"{row.section.name}: {show.byte_count(row.section.n_bytes)} bytes, {show.percent(row.share)}",
-        )
-        for row in entry.anatomy.leaves()
-    ]
-    label = f"{show.byte_count(entry.anatomy.n_bytes)} bytes in {len(parts)} sections; the table below names them"
-    return charts.bar(parts, float(entry.anatomy.n_bytes), label=label, height=54.0)
-
-
 def _better_half(board: Board) -> list[Entry]:
     ordered = sorted((entry for entry in board.entries if entry.ranked), key=lambda e: (e.total, e.id))
     return ordered[: max(4, (len(ordered) + 1) // 2)] if len(ordered) >= 6 else []
@@ -308,20 +249,6 @@ def _trajectory_finding(steps: tuple[lineage.Step, ...], best: Entry) -> Markup:
             link(turn.entry), turn.entry.data["recipe"]["changed"], show.signed(turn.delta.total), turn.delta.driver
         )
     return text + signature(best)
-
-
-def _pairs_finding(entry: Entry) -> Markup:
-    count = max(1, round(len(entry.pairs) / 10))
-    text = Markup("")
-    for column, name in enumerate(("SegNet", "PoseNet")):
-        values = sorted((pair[column] for pair in entry.pairs), reverse=True)
-        total = math.fsum(values)
-        share = math.fsum(values[:count]) / total if total else 0.0
-        worst = max(range(len(entry.pairs)), key=lambda i: (entry.pairs[i][column], -i))
-        text += Markup("The worst {} of {} pairs carry {} of the {} distortion; the worst of all is pair {}. ").format(
-            count, len(entry.pairs), show.percent(share), name, worst
-        )
-    return text + signature(entry)
 
 
 def _row(entry: Entry) -> tuple[Cell, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import data, figures, host, lineage, prose
+from lab.site import data, details, figures, host, lineage, prose
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -194,8 +194,8 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "delta": lineage.from_parent(entry, board) if board else None,
         "against_best": lineage.delta(entry, best) if best and best is not entry else None,
         "terms": figures.terms(compared, roles),
-        "pairs": figures.pairs(entry),
-        "bar": figures.archive_bar(entry) if entry.anatomy else None,
+        "pairs": details.pairs(entry),
+        "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board) if board else [],
         "parameters": _parameters(entry, parent),
         "media": media,

@@ -29,7 +29,9 @@ from lab.site.cite import Citation, Cited, NoRunYet
 
 _SLOT = re.compile("\ue000(\\d+)\ue001")
 _ALONE = re.compile("<p>\\s*\ue000(\\d+)\ue001\\s*</p>")
+_HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 _FRONT = re.compile(r"\A\+\+\+\n(.*?)\n\+\+\+\n", re.DOTALL)
+_TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
 Figures = Mapping[str, Callable[..., Markup]]
 
 
@@ -54,6 +56,11 @@ class Rendered:
     html: Markup
     cited: tuple[Entry, ...] = ()
     waits_for: tuple[str, ...] = ()
+
+    @property
+    def headings(self) -> list[tuple[str, str]]:
+        """(anchor, words) of the second level, for a table of contents."""
+        return [(anchor, Markup(words).striptags()) for anchor, words in _HEADING.findall(self.html)]
 
     @property
     def date(self) -> str:
@@ -91,6 +98,11 @@ class Desk:
         entries = [entry for entry in (self.board.entries if self.board else ()) if entry.run.family == name]
         return [self._note(Citation(entry)) for entry in sorted(entries, key=lambda e: (e.total, e.id))]
 
+    def tried(self, run: Citation) -> list[Citation]:
+        """Every run whose parent is this one, best first."""
+        entries = [entry for entry in (self.board.entries if self.board else ()) if entry.parent == run.entry.id]
+        return [self._note(Citation(entry)) for entry in sorted(entries, key=lambda e: (e.total, e.id))]
+
     def figure(self, name: str, *runs: Citation) -> Markup:
         """A figure of this name, drawn from these runs or from the whole board."""
         if name not in self.figures:
@@ -106,6 +118,8 @@ class Desk:
 
     def slot(self, value: Any) -> str:
         """Keep what an expression gave, escaped unless it is ours, and leave a mark in its place."""
+        if isinstance(value, str) and _SLOT.search(value):
+            return value  # what a macro of the text gave; records cannot hold these marks
         if isinstance(value, (Markup, Cited, Citation)):
             self.slots.append(escape(value))
         elif isinstance(value, jinja2.Undefined):
@@ -172,6 +186,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         "cite": desk.cite,
         "recipe": desk.recipe,
         "family": desk.family,
+        "tried": desk.tried,
         "frontier": desk.frontier,
         "figure": desk.figure,
         "term": desk.term,
@@ -186,7 +201,8 @@ def render(document: Document, desk: Desk) -> Rendered:
         return Rendered(document=document, html=Markup(), waits_for=(missing.recipe,))
     except (jinja2.TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, LabError) as error:
         raise _placed(error, document) from None
-    html = sanitize.clean_html(_markdown().render(text))
+    html = sanitize.clean_html(_markdown().render(text).replace('style="text-align:right"', 'class="number"'))
+    html = html.replace("<table>", _TABLE).replace("</table>", "</table></div>")
     return Rendered(document=document, html=desk.fill(html), cited=tuple(desk.cited.values()))
 
 

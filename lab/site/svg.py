@@ -154,14 +154,24 @@ def text_width(text: str) -> float:
     return len(text) * CHARACTER_PX
 
 
-def place_label(text: str, x: float, y: float, taken: list[Box], frame: Box) -> tuple[float, float, str] | None:
-    """Baseline and anchor of a label beside a point, clear of what is taken and inside the frame; None if none fits."""
+def place_label(
+    text: str, x: float, y: float, taken: list[Box], frame: Box, clear: float = 0.0
+) -> tuple[float, float, str] | None:
+    """Baseline and anchor of a label beside a point, clear of what is taken and inside the frame; None if none fits.
+
+    Args:
+        clear: further distance from the point, for marks that are larger.
+    """
     width = text_width(text)
     offsets = [(11.0, 4.5, "start"), (-11.0, 4.5, "end"), (0.0, -12.0, "middle"), (0.0, 22.0, "middle")]
     offsets += [(9.0, -9.0, "start"), (-9.0, -9.0, "end"), (9.0, 18.0, "start"), (-9.0, 18.0, "end")]
     offsets += [(9.0, -24.0, "start"), (-9.0, -24.0, "end"), (9.0, 33.0, "start"), (-9.0, 33.0, "end")]
     shift = {"start": 0.0, "end": 1.0, "middle": 0.5}
-    for dx, dy, anchor in offsets:
+    for right, down, anchor in offsets:
+        dx, dy = (
+            right + math.copysign(clear, right) * (right != 0),
+            down + math.copysign(clear, down - 4.5) * (right == 0),
+        )
         left = x + dx - shift[anchor] * width
         box = Box(x=left - 2, y=y + dy - LABEL_PX + 3, width=width + 4, height=LABEL_PX)
         if box.inside(frame) and not any(box.meets(other) for other in taken):

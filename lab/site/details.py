@@ -1,0 +1,149 @@
+"""The figures of one run or one contract: distortion of its pairs, bytes of its archive, pixels that networks read."""
+
+from __future__ import annotations
+
+import math
+
+from markupsafe import Markup
+
+from lab.contract import Contract
+from lab.site import charts, svg
+from lab.site import format as show
+from lab.site.book import Entry
+from lab.site.charts import Cell, Chart, Figure, Line
+from lab.site.figures import signature
+from lab.site.svg import tag
+
+WORST = 10
+SHOWN_PIXELS = 9
+
+
+def pairs(entry: Entry) -> Figure | None:
+    """Distortion of every pair in display order; None where it was not kept."""
+    if not entry.pairs:
+        return None
+    count = len(entry.pairs)
+    x = svg.Axis(label="pair (two frames)", lo=0.0, hi=float(count))
+    drawings = []
+    for column, (kind, name, unit) in enumerate(
+        (("segnet", "SegNet", "pixels that change class, %"), ("posenet", "PoseNet", "squared error of the pose"))
+    ):
+        values = [pair[column] * (100.0 if kind == "segnet" else 1.0) for pair in entry.pairs]
+        points = tuple((float(i), value) for i, value in enumerate(values)) + ((float(count), values[-1]),)
+        y = svg.Axis(label=f"{name}: {unit}", lo=0.0, hi=(max(values) or 1.0) * 1.06)
+        chart = Chart(
+            key=f"pairs-{kind}-{entry.id}",
+            title=f"{name} distortion of every pair, {entry.id}",
+            x=x,
+            y=y,
+            lines=(Line(points=points, kind=f"area {kind}", step=True, filled=True),),
+            wide=(960.0, 210.0),
+            narrow=(380.0, 200.0),
+        )
+        drawings.append(charts.both(chart))
+    order = sorted(range(count), key=lambda i: (-entry.pairs[i][1], i))[:WORST]
+    return Figure(
+        key=f"pairs-{entry.id}",
+        title="Distortion of every pair",
+        finding=_pairs_finding(entry),
+        drawings=tuple(drawings),
+        columns=("pair", "frames", "SegNet", "PoseNet"),
+        rows=tuple(
+            (
+                Cell(text=str(i), sort=float(i)),
+                Cell(text=f"{2 * i}, {2 * i + 1}"),
+                Cell(text=show.percent(entry.pairs[i][0], 3), sort=entry.pairs[i][0]),
+                Cell(text=show.scientific(entry.pairs[i][1]), sort=entry.pairs[i][1]),
+            )
+            for i in order
+        ),
+        table_title=f"The {len(order)} pairs of the largest PoseNet distortion",
+    )
+
+
+def archive_bar(entry: Entry) -> Markup:
+    """The bytes of an archive to scale, one piece per section."""
+    assert entry.anatomy is not None
+    parts = [
+        (
+            float(row.section.n_bytes),
+            f"tone tone-{row.tone}",
+            f"{row.section.name}: {show.byte_count(row.section.n_bytes)} bytes, {show.percent(row.share)}",
+        )
+        for row in entry.anatomy.leaves()
+    ]
+    label = f"{show.byte_count(entry.anatomy.n_bytes)} bytes in {len(parts)} sections; the table below names them"
+    return charts.bar(parts, float(entry.anatomy.n_bytes), label=label, height=54.0)
+
+
+def taps(length: int, model: int) -> list[tuple[int, int]]:
+    """The two camera pixels that each model pixel is interpolated from, along one side, without antialiasing."""
+    scale = length / model
+    first = [max(0, math.floor((i + 0.5) * scale - 0.5)) for i in range(model)]
+    return [(at, min(at + 1, length - 1)) for at in first]
+
+
+def receiver_grid(contract: Contract) -> Figure:
+    """Which camera pixels the networks read: a strip of one row, drawn from the sizes of a contract."""
+    (height, width), (model_height, model_width) = contract.frame_size, contract.model_size
+    rows = {pixel for pair in taps(height, model_height) for pixel in pair}
+    columns = {pixel for pair in taps(width, model_width) for pixel in pair}
+    share = len(rows) * len(columns) / (height * width)
+    read = taps(width, model_width)[:SHOWN_PIXELS]
+    drawings = (_strip(read, 44.0, wide=True), _strip(read[:5], 38.0, wide=False))
+    finding = Markup(
+        "The networks' resize reads {} of {} rows and {} of {} columns, {} of the pixels of a frame. An aligned "
+        "up-sampler writes each model pixel onto the camera pixels that are read for it; the hatched ones are read by "
+        "nobody and may hold anything. "
+    ).format(len(rows), height, len(columns), width, show.percent(share))
+    return Figure(
+        key=f"receiver-grid-{contract.name}",
+        title="What the networks read of a camera row",
+        finding=finding + Markup('<span class="signature">from the sizes in contract {}</span>').format(contract.name),
+        drawings=(drawings,),
+        columns=("model pixel", "camera pixels read"),
+        rows=tuple((Cell(text=str(i)), Cell(text=f"{a}, {b}")) for i, (a, b) in enumerate(read)),
+    )
+
+
+def _strip(read: list[tuple[int, int]], side: float, *, wide: bool) -> Markup:
+    """Model pixels above, camera pixels below, lines from each to the two that it is read from."""
+    count = read[-1][1] + 2
+    owner = {pixel: index for index, pair in enumerate(read) for pixel in pair}
+    width, top, low = count * side + 2, 26.0, 26.0 + 2.6 * side
+    step = count / len(read)
+    parts: list[Markup] = [
+        tag("text", "model grid, what the networks see", class_="label", x=1.0, y=16.0),
+        tag("text", "camera row, what a decoder writes", class_="label", x=1.0, y=low + side + 20),
+    ]
+    for pixel in range(count):
+        tone = f"tone tone-{owner[pixel] % 8}" if pixel in owner else "unread"
+        parts.append(tag("rect", class_=tone, x=1 + pixel * side, y=low, width=side - 2, height=side - 2))
+    for index, pair in enumerate(read):
+        left = 1 + (index + 0.5) * step * side - side / 2
+        for pixel in pair:
+            x = 1 + pixel * side + side / 2
+            parts.append(tag("line", class_="thread", x1=left + side / 2, y1=top + side - 2, x2=x, y2=low))
+        parts.append(tag("rect", class_=f"tone tone-{index % 8}", x=left, y=top, width=side - 2, height=side - 2))
+    return tag(
+        "svg",
+        tag("title", "Each model pixel is interpolated from two neighbouring camera pixels; some are read by none"),
+        *parts,
+        class_=f"plot strip {'wide' if wide else 'narrow'}",
+        viewBox=f"0 0 {svg.number(width)} {svg.number(low + side + 26)}",
+        role="img",
+    )
+
+
+def _pairs_finding(entry: Entry) -> Markup:
+    count = max(1, round(len(entry.pairs) / 10))
+    text = Markup("")
+    for column, name in enumerate(("SegNet", "PoseNet")):
+        values = sorted((pair[column] for pair in entry.pairs), reverse=True)
+        total = math.fsum(values)
+        share = math.fsum(values[:count]) / total if total else 0.0
+        worst = max(range(len(entry.pairs)), key=lambda i: (entry.pairs[i][column], -i))
+        text += Markup("The worst {} of {} pairs carry {} of the {} distortion; the worst of all is pair {}. ").format(
+            count, len(entry.pairs), show.percent(share), name, worst
+        )
+    return text + signature(entry)
