@@ -1,13 +1,16 @@
-"""`lab anatomy ARCHIVE`: what every byte of an archive is."""
+"""`lab anatomy ARCHIVE`: what every byte of an archive is, ours and others'."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lab.cli import terminal
+
+OUR_MAGIC = b"\xa7"
 
 
 def register(commands: Any) -> None:
@@ -16,39 +19,98 @@ def register(commands: Any) -> None:
         commands,
         "anatomy",
         anatomy_,
-        help="what every byte of an archive is; ours to the section",
+        help="what every byte of an archive is: ours to the section, others' to what can be proven",
         example="lab anatomy archive.zip",
         json_output=True,
     )
     parser.add_argument("archive", type=Path)
 
 
-def anatomy_(options: argparse.Namespace) -> None:
-    """Print the sections of an archive."""
-    from lab import archive, experiment
+def read(path: Path, ledgers: Path) -> dict[str, Any]:
+    """The anatomy of an archive: by our codecs where its payload is ours, else by what can be proven.
 
-    archive.read(options.archive)
-    found = experiment.archive_anatomy(options.archive)
+    A digest that stands in the public record names the entry.
+    """
+    from lab.foreign import anatomy as foreign
+    from lab.foreign import container
+
+    found = foreign.read(path)
+    data = path.read_bytes()
+    survey = container.survey(data, path.name)
+    stored = [data[entry.data_offset :][:1] for entry in survey.entries if entry.method == "stored"]
+    if stored == [OUR_MAGIC]:
+        ours = _ours(path)
+        if ours is not None:
+            return ours
+    known = published(found["archive"]["sha256"], ledgers)
+    return {**found, "published_as": known} if known else found
+
+
+def published(sha256: str, ledgers: Path) -> list[dict[str, Any]]:
+    """Entries of the public record with this archive, with the streams that were published for them."""
+    path = ledgers / "external" / "archives.json"
+    if not path.is_file():
+        return []
+    records = json.loads(path.read_text(encoding="utf-8")).get("records", [])
+    return [
+        {
+            "record": record["id"],
+            "title": record["title"],
+            "pr": record.get("pr"),
+            "streams": [
+                {"name": stream["name"], "bytes": stream["bytes"]} for stream in record["facts"].get("streams", [])
+            ],
+        }
+        for record in records
+        if record.get("archive_sha256") == sha256
+    ]
+
+
+def _ours(path: Path) -> dict[str, Any] | None:
+    from lab import experiment
+    from lab.errors import BitstreamError
+
+    try:
+        return experiment.archive_anatomy(path)
+    except BitstreamError:  # a first byte like ours proves nothing
+        return None
+
+
+def anatomy_(options: argparse.Namespace) -> None:
+    """Print the sections of an archive, and the proofs of what they are."""
+    found = read(options.archive, options.ledgers)
     if options.json:
         terminal.say(json.dumps(found, indent=1, ensure_ascii=False))
         return
     total = found["archive"]["n_bytes"]
-    rows: list[dict[str, Any]] = []
-
-    def walk(sections: list[dict[str, Any]], depth: int) -> None:
-        for section in sections:
-            rows.append(
-                {
-                    "section": "  " * depth + section["name"],
-                    "kind": section["kind"],
-                    "offset": section["offset"],
-                    "bytes": section["n_bytes"],
-                    "share": f"{100 * section['n_bytes'] / total:.2f} %",
-                    "ideal bytes": round(section["ideal_bits"] / 8) if "ideal_bits" in section else "",
-                }
-            )
-            walk(section.get("children", []), depth + 1)
-
-    walk(found["sections"], 0)
-    terminal.show(rows, ["section", "kind", "offset", "bytes", "share", "ideal bytes"], as_json=False)
+    rows = list(_rows(found["sections"], total, 0))
+    columns = ["section", "kind", "offset", "bytes", "share", "ideal bytes" if "proofs" not in found else "proof"]
+    terminal.show(rows, columns, as_json=False)
+    for member in found.get("members", ()):
+        differs = ", ".join(member.get("headers_differ_in", ()))
+        terminal.say(
+            f"member {member['name']}: {member['plain_bytes']:,} bytes {member['method']}, crc {member['crc32']}, "
+            + (f"headers differ in {differs}, " if differs else "headers agree, ")
+            + f"order-0 entropy {member['entropy_bytes']:,} bytes, sha256 {member['sha256']}"
+        )
+    for proof in found.get("proofs", ()):
+        terminal.say(f"{proof['of']}: {proof['format']}, {proof['strength']}: {proof['evidence']}")
+        for agreement in proof.get("facts", {}).get("parts_agree", ()):
+            terminal.say(f"  {agreement}")
+    for entry in found.get("published_as", ()):
+        terminal.say(f"this digest is on public record as {entry['title']}, PR {entry['pr']} ({entry['record']})")
     terminal.say(f"{total:,} bytes, every one accounted for; sha256 {found['archive']['sha256']}")
+
+
+def _rows(sections: list[dict[str, Any]], total: int, depth: int) -> Iterator[dict[str, Any]]:
+    for section in sections:
+        yield {
+            "section": "  " * depth + section["name"],
+            "kind": section["kind"],
+            "offset": section["offset"],
+            "bytes": section["n_bytes"],
+            "share": f"{100 * section['n_bytes'] / total:.2f} %",
+            "ideal bytes": round(section["ideal_bits"] / 8) if "ideal_bits" in section else "",
+            "proof": section.get("note", ""),
+        }
+        yield from _rows(section.get("children", []), total, depth + 1)
