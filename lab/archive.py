@@ -10,10 +10,10 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-
-from repro_zipfile import ReproducibleZipFile
+from pathlib import Path
 
 from lab.bitstream import Section, check_tiling
 from lab.errors import PacketError
@@ -22,12 +22,14 @@ MEMBER = "0.bin"
 ARCHIVE_LIMIT_BYTES = 1 << 30
 MEMBER_LIMIT_BYTES = 1 << 28
 MEMBER_LIMIT = 1024
+NAME_LIMIT_BYTES = 200
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 _LOCAL_HEADER_BYTES = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One file inside an archive and where its stored bytes lie."""
+    """One file inside an archive and where its stored bytes lie; the name of a folder ends with a slash."""
 
     name: str
     method: str
@@ -40,9 +42,23 @@ class Member:
 
 def write(payload: bytes) -> bytes:
     """The archive of a payload: one stored member with fixed name, time and mode."""
+    return stored({MEMBER: payload})
+
+
+def stored(files: Mapping[str, bytes]) -> bytes:
+    """An archive of stored members in the order given, with fixed time and mode.
+
+    Notes:
+        Byte for byte what repro-zipfile writes, except that no environment variable (SOURCE_DATE_EPOCH) gets into
+        bytes that are charged.
+    """
     out = io.BytesIO()
-    with ReproducibleZipFile(out, "w", compression=zipfile.ZIP_STORED) as archive:
-        archive.writestr(MEMBER, payload)
+    with zipfile.ZipFile(out, "w", compression=zipfile.ZIP_STORED) as archive:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = 0o644 << 16
+            info.create_system = 3
+            archive.writestr(info, content)
     return out.getvalue()
 
 
@@ -75,6 +91,10 @@ def payload_of(path: Path) -> bytes:
     return members[0].content
 
 
+# What Python's reader raises on bytes that are no archive, or a damaged one.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OverflowError, OSError)
+
+
 def parse(data: bytes, where: str) -> list[Member]:
     """Every member of archive bytes; see `read`."""
     try:
@@ -88,7 +108,7 @@ def parse(data: bytes, where: str) -> list[Member]:
                     where, expected=f"at most {MEMBER_LIMIT_BYTES:,} bytes unpacked", found="a larger claim"
                 )
             members = [_member(archive, info, data, where) for info in infos]
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, EOFError, ValueError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise PacketError(
             where, expected="a ZIP archive", found=str(error) or type(error).__name__, fix="fetch it again"
         ) from None
@@ -124,7 +144,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes, where:
         raise PacketError(place, expected="one name in both headers", found="two")
     with archive.open(info) as stream:
         content = stream.read(info.file_size + 1)
-    if len(content) != info.file_size:
+    if len(content) != info.file_size or (info.is_dir() and content):
         raise PacketError(place, expected=f"{info.file_size:,} bytes", found=f"{len(content):,}")
     return Member(
         name=info.filename,
@@ -138,20 +158,23 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes, where:
 
 
 def _check_names(names: list[str], where: str) -> None:
-    if len(set(names)) != len(names):
+    folded = {name.removesuffix("/").casefold() for name in names}
+    if len(folded) != len(names):
         raise PacketError(where, expected="every name once", found="duplicate names")
     for name in names:
-        parts = PurePosixPath(name).parts
+        parts = name.removesuffix("/").split("/")
         unsafe = (
-            not name
-            or name.startswith("/")
-            or "\\" in name
+            "\\" in name
             or ":" in name
-            or any(part in ("..", ".") or part.startswith(".") for part in parts)
+            or len(name.encode("utf-8", errors="replace")) > NAME_LIMIT_BYTES
+            or any(not part or part.startswith(".") for part in parts)
             or any(ord(character) < 32 or ord(character) == 127 for character in name)
+            or any("/".join(parts[:depth]).casefold() in folded for depth in range(1, len(parts)))
         )
         if unsafe:
-            raise PacketError(where, expected="plain relative names", found=repr(name)[:100], fix="do not unpack it")
+            raise PacketError(
+                where, expected="plain relative names of files", found=ascii(name)[:100], fix="do not unpack it"
+            )
 
 
 def anatomy(data: bytes, where: str, inside: dict[str, tuple[Section, ...]] | None = None) -> tuple[Section, ...]:

@@ -6,7 +6,6 @@ decoder, run in a clean process.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,21 +13,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lab import archive, codecs, custody, packet, recipe, replay
+from lab import archive, codecs, custody, packet, recipe, replay, runtime
 from lab.bitstream import check_tiling, sections_as_dicts
 from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
 from lab.errors import LedgerError, RecipeError
 from lab.evaluator import measure
-from lab.ledger import Ledger, Run, write_atomic
+from lab.ledger import Ledger, Run, plain
 from lab.recipe import Recipe
-from lab.record import Evaluated, assemble, decide_grade, plain_json, write_evidence
+from lab.record import Evaluated, assemble, evidence_texts
 from lab.video import raw as raw_frames
 from lab.video import webclip
 
 Monitor = Callable[[str, int, int], None]
 CLIP_PAIRS = 60
-ARCHIVE_KEEP_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +62,12 @@ def encode(asked: Recipe, contract: Contract, bench: Bench, target: Path, monito
     work = bench.work / contract.name / f"{asked.slug}-{asked.digest[:12]}"
     work.mkdir(parents=True, exist_ok=True)
     stream = codec.encode(bench.source(contract, work), asked, monitor)
-    decoder = packet.runtime(asked.family, codec.runtime_files(), codec.spec.requirements)
+    decoder = runtime.of_closure(asked.family, codec.runtime_files(), codec.spec.requirements)
     built = packet.build(target, stream.payload, decoder, title=f"{asked.name} on {contract.name}")
     anatomy = archive_anatomy(target / "archive.zip")
-    (target / "anatomy.json").write_text(plain_json(anatomy), encoding="utf-8")
+    (target / "anatomy.json").write_text(plain(anatomy), encoding="utf-8")
     (target / "recipe.toml").write_text(asked.text, encoding="utf-8")
-    packet.seal(target)
+    custody.seal(target)
     return built
 
 
@@ -111,15 +109,13 @@ def evaluate(
     measurement = evaluator.measure(inflation.raw, monitor)
     elapsed = time.monotonic() - started
     archive_bytes = (folder / "archive.zip").stat().st_size
-    shipped = packet.runtime_of(folder)
     return Evaluated(
         measurement=measurement,
         score=contract.score(segnet=measurement.segnet, posenet=measurement.posenet, archive_bytes=archive_bytes),
         inflation=inflation,
         archive_bytes=archive_bytes,
         archive_sha256=custody.sha256_file(folder / "archive.zip"),
-        runtime_sha256=shipped.sha256,
-        runtime_bytes=shipped.n_bytes,
+        runtime=runtime.of_packet(folder),
         evaluate_s=elapsed,
         axis=axis,
     )
@@ -145,12 +141,14 @@ def run(
 
     Raises:
         RecipeError: the parent has no run under this contract yet.
+        LedgerError: no record of the id to supersede.
         DuplicateRun: these bytes are on record under this recipe's name.
     """
     ledger = Ledger(bench.ledgers)
     if once and (known := ledger.find(contract, recipe_sha256=asked.digest, runtime_sha256=None, axis=axis)):
         return known, False
     parent = parent_run(asked, contract, ledger, axis)
+    replaced = ledger.get(contract, supersedes).id if supersedes else None
     commit, dirty = custody.commit(bench.root)
     with replay.scratch() as folder:
         work = Path(folder)
@@ -158,11 +156,10 @@ def run(
         built = encode(asked, contract, bench, work / "packet", monitor)
         encode_s = time.monotonic() - started
         result = evaluate(built, contract, bench, axis=axis, work=work / "replay", monitor=monitor)
-        draft = assemble(asked, contract, result, parent, encode_s=encode_s, commit=commit, dirty=dirty)
-        draft["supersedes"] = supersedes
-        decide_grade(draft, contract)
-        _keep(built, draft, contract, result, ledger, monitor)
-    return ledger.get(contract, str(draft["id"])), True
+        draft = assemble(
+            asked, contract, result, parent, encode_s=encode_s, commit=commit, dirty=dirty, supersedes=replaced
+        )
+        return _enter(built, draft, contract, result, ledger, monitor), True
 
 
 def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = silent) -> dict[str, Any]:
@@ -214,24 +211,20 @@ def parent_run(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> 
     return same[-1]
 
 
-def _keep(
-    built: Path, record: dict[str, Any], contract: Contract, result: Evaluated, ledger: Ledger, monitor: Monitor
-) -> None:
-    """Evidence, archive and clip first; the record last, so that a record never lacks what it names."""
-    identifier = str(record["id"])
-    if ledger.record_path(contract.name, identifier).exists():
-        ledger.append(record, contract)
-    folder = ledger.evidence(contract.name, identifier)
-    write_evidence(folder, record, contract, result)
-    for name in ("anatomy.json", "recipe.toml"):
-        shutil.copyfile(built / name, folder / name)
-    if record["verdict"] == "promoted":
-        target = ledger.archive(contract.name, result.archive_sha256)
-        if result.archive_bytes <= ARCHIVE_KEEP_BYTES and not target.exists():
-            write_atomic(target, (built / "archive.zip").read_bytes())
+def _enter(
+    built: Path, draft: dict[str, Any], contract: Contract, result: Evaluated, ledger: Ledger, monitor: Monitor
+) -> Run:
+    """Hand everything that a run left to the ledger, which grades it and keeps it."""
+    texts = evidence_texts(draft, contract, result)
+    texts |= {name: (built / name).read_bytes() for name in ("anatomy.json", "recipe.toml")}
+    clip = None
+    if draft["verdict"] == "promoted":
         monitor("comparison clip", 0, 1)
         pairs = raw_frames.read_pairs(result.inflation.raw, n_pairs=contract.n_pairs, size=contract.frame_size)
         shown = (frame for pair in islice(pairs, CLIP_PAIRS) for frame in pair)
-        webclip.write(ledger.folder(contract.name) / "clips" / f"{identifier}.mp4", shown, contract.source.rate)
+        path = built.parent / "clip.mp4"
+        webclip.write(path, shown, contract.source.rate)
+        clip = path.read_bytes()
         monitor("comparison clip", 1, 1)
-    ledger.append(record, contract)
+    charged = (built / "archive.zip").read_bytes()
+    return ledger.enter(draft, contract, texts, archive_data=charged, tree=result.runtime, clip=clip)

@@ -1,108 +1,54 @@
 """The ledger: one record per run, appended once, never edited.
 
-A record stores components and bytes; totals are recomputed on load and compared. Layout on disk and the meaning of
-every field: `ledgers/README.md`. A correction is a new record that `supersedes` the old one.
+A record stores components and bytes; totals are recomputed on load and compared, and the grade is decided from what
+lies on disk beside it. Layout on disk and the meaning of every field: `ledgers/README.md`. A correction is a new record
+that `supersedes` the old one; a later replay lies beside the record and may lift its grade to A++.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-import math
-import os
-import re
-import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab import custody, evidence, facts, schema
 from lab.contract import Contract, Score
-from lab.errors import DuplicateRun, LedgerError, SchemaMismatch, ScoreMismatch
+from lab.errors import DuplicateRun, LedgerError, SchemaMismatch
+from lab.evidence import Facts
+from lab.runtime import Runtime, pack
+from lab.schema import ID, RECORD_LIMIT_BYTES, SCHEMA, VERDICTS, validate
+from lab.store import replace_folder, write_atomic, write_once
 
-SCHEMA = "lab.run/1"
-VERDICTS = ("promoted", "rejected", "open")
-TOTAL_TOLERANCE = 1e-9
-RECORD_LIMIT_BYTES = 1 << 20
-_ID = re.compile(r"[a-z0-9][a-z0-9.-]{2,95}\Z")
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
-
-# field -> type; the nested tables are listed after it. Everything here is public; see the site's allowlist.
-_TOP: dict[str, type | tuple[type, ...]] = {
-    "schema": str,
-    "id": str,
-    "contract": str,
-    "contract_sha256": str,
-    "recorded_at": str,
-    "recipe": dict,
-    "parents": list,
-    "verdict": str,
-    "verdict_reason": str,
-    "evaluation": dict,
-    "score": dict,
-    "rates": dict,
-    "custody": dict,
-    "grade": str,
-    "grade_reasons": list,
-    "supersedes": (str, type(None)),
-    "notes": list,
-}
-_RECIPE: dict[str, type | tuple[type, ...]] = {
-    "name": str,
-    "family": str,
-    "sha256": str,
-    "question": str,
-    "changed": str,
-    "seed": int,
-    "params": dict,
-}
-_EVALUATION: dict[str, type | tuple[type, ...]] = {
-    "axis": str,
-    "n_pairs": int,
-    "segnet": float,
-    "posenet": float,
-    "archive_bytes": int,
-    "source_bytes": int,
-    "encode_s": (float, type(None)),
-    "inflate_s": float,
-    "evaluate_s": float,
-}
-_SCORE: dict[str, type | tuple[type, ...]] = {
-    "segnet_term": float,
-    "posenet_term": float,
-    "rate_term": float,
-    "total": float,
-}
-_RATES: dict[str, type | tuple[type, ...]] = {"as_scored_bytes": int, "rule_faithful_bytes": int}
-_CUSTODY: dict[str, type | tuple[type, ...]] = {
-    "archive_sha256": str,
-    "runtime_sha256": str,
-    "runtime_bytes": int,
-    "raw_sha256": str,
-    "raw_bytes": int,
-    "evaluator_sha256": str,
-    "networks": dict,
-    "source_sha256": str,
-    "commit": str,
-    "dirty": bool,
-    "device": str,
-    "decoder": str,
-    "versions": dict,
-    "machine": dict,
-    "walls": list,
-    "exact_arithmetic": bool,
-}
+__all__ = [
+    "SCHEMA",
+    "VERDICTS",
+    "Ledger",
+    "Run",
+    "current",
+    "frontier",
+    "identity_of",
+    "plain",
+    "run_id",
+    "superseded",
+    "validate",
+    "write_atomic",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One record. `data` is the JSON as stored; the properties name what is asked for most."""
+    """One record. `data` is the JSON as stored, its grade as later replays leave it; the properties name the rest."""
 
     data: Mapping[str, Any]
     score: Score = field(repr=False)
 
     @property
     def id(self) -> str:
-        """Recipe slug and the first digits of the archive's digest."""
+        """Recipe slug and eight digits that name the result."""
         return str(self.data["id"])
 
     @property
@@ -132,7 +78,7 @@ class Run:
 
     @property
     def grade(self) -> str:
-        """Grade on record."""
+        """Grade on record, or A++ where replays confirm it."""
         return str(self.data["grade"])
 
     @property
@@ -151,9 +97,26 @@ class Run:
         return self.score.total
 
 
-def run_id(slug: str, archive_sha256: str) -> str:
-    """The id of a run: what was asked, and which bytes came out."""
-    return f"{slug.lower().replace('_', '-')}-{archive_sha256[:8]}"
+def run_id(slug: str, identity: str) -> str:
+    """The id of a run: what was asked, and which result came out.
+
+    Args:
+        identity: digest that names the result, see `identity_of`; an archive's digest alone is not one.
+    """
+    return f"{slug.lower().replace('_', '-')}-{identity[:8]}"
+
+
+def identity_of(record: Mapping[str, Any]) -> str:
+    """The digest of what makes a result: archive, runtime, axis, evaluator, contract, and what the record replaces."""
+    kept = record["custody"]
+    return custody.identity(
+        kept["archive_sha256"],
+        kept["runtime_sha256"],
+        record["evaluation"]["axis"],
+        kept["evaluator_sha256"],
+        record["contract_sha256"],
+        record["supersedes"] or "",
+    )
 
 
 class Ledger:
@@ -172,7 +135,7 @@ class Ledger:
         Raises:
             LedgerError: the id is not one, so that no path can be smuggled in.
         """
-        if not _ID.match(identifier) or not _ID.match(contract):
+        if not ID.match(identifier) or not ID.match(contract):
             raise LedgerError(f"run {identifier[:100]!r}", expected="an id of a-z, 0-9, dot and dash")
         return self.folder(contract) / "runs" / f"{identifier}.json"
 
@@ -183,6 +146,19 @@ class Ledger:
     def archive(self, contract: str, sha256: str) -> Path:
         """Where the archive of a promoted run is kept."""
         return self.folder(contract) / "archives" / f"{sha256}.zip"
+
+    def runtime(self, contract: str, sha256: str) -> Path:
+        """Where the runtime tree of a promoted run is kept."""
+        return self.folder(contract) / "runtimes" / f"{sha256}.zip"
+
+    def places(self, record: Mapping[str, Any]) -> facts.Places:
+        """Where the parts of a recorded run lie, whether or not they are there."""
+        kept, contract = record["custody"], record["contract"]
+        return facts.Places(
+            evidence=self.evidence(contract, record["id"]),
+            archive=self.archive(contract, kept["archive_sha256"]),
+            runtime=self.runtime(contract, kept["runtime_sha256"]),
+        )
 
     def contracts(self) -> list[str]:
         """Every contract with at least one record."""
@@ -230,13 +206,97 @@ class Ledger:
 
         Raises:
             SchemaMismatch, ScoreMismatch: the record does not hold together; nothing is written.
+            LedgerError: it names a parent or a superseded record that does not stand.
             DuplicateRun: a record of this id stands already; it is left as it is.
         """
-        validate(record, contract, str(record.get("id")))
+        self._check_entry(record, contract)
         path = self.record_path(contract.name, str(record["id"]))
-        text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        write_once(path, text.encode())
+        write_once(path, plain(record).encode())
         return path
+
+    def enter(
+        self,
+        draft: Mapping[str, Any],
+        contract: Contract,
+        texts: Mapping[str, bytes],
+        *,
+        archive_data: bytes,
+        tree: Runtime,
+        clip: bytes | None = None,
+    ) -> Run:
+        """Keep the evidence of a measured run, grade it by what then lies on disk, and append its record.
+
+        One process at a time enters a run; the record comes last, so that it never lacks what it names.
+
+        Args:
+            draft: a record; its grade is decided here, whatever it says.
+            texts: files of evidence by name.
+            archive_data, tree: the archive and the runtime tree, kept where the run was promoted.
+            clip: the web clip of a promoted run.
+
+        Raises:
+            LedgerError: see `append`; nothing is left behind.
+        """
+        record = {**draft, "grade": "invalid", "grade_reasons": ["not graded yet"]}
+        self._check_entry(record, contract)
+        with self.locked(contract.name):
+            if self.record_path(contract.name, record["id"]).exists():
+                return self._refuse_duplicate(record["id"])
+            places = self.places(record)
+            replace_folder(places.evidence, texts)
+            if record["verdict"] == "promoted":
+                if len(archive_data) <= facts.ARCHIVE_KEEP_BYTES and not places.archive.exists():
+                    write_atomic(places.archive, archive_data)
+                if not places.runtime.exists():
+                    write_atomic(places.runtime, pack(tree))
+                if clip is not None:
+                    write_atomic(self.folder(contract.name) / "clips" / f"{record['id']}.mp4", clip)
+            decided, reasons = evidence.grade(self.facts_of(record, contract))
+            record["grade"], record["grade_reasons"] = decided.value, list(reasons)
+            self.append(record, contract)
+        return self.get(contract, record["id"])
+
+    def facts_of(self, record: Mapping[str, Any], contract: Contract) -> Facts:
+        """Everything that decides a record's grade, read from disk."""
+        places = self.places(record)
+        return facts.gather(record, contract, places, broken_rules=facts.broken_rules(record, places))
+
+    def add_replay(self, run: Run, replay: Mapping[str, Any]) -> Path:
+        """Add what a replay showed to the evidence of a run; earlier ones stay, the record stays as it is."""
+        path = self.evidence(run.contract, run.id) / facts.REPLAY_FILE
+        with self.locked(run.contract):
+            facts.replays(path)
+            known = json.loads(path.read_text(encoding="utf-8"))["replays"] if path.is_file() else []
+            table = {"schema": facts.REPLAY_SCHEMA, "run": run.id, "replays": [*known, dict(replay)]}
+            write_atomic(path, plain(table).encode())
+        return path
+
+    @contextmanager
+    def locked(self, contract: str) -> Iterator[None]:
+        """Hold the ledger of a contract for writing; the kernel lets go of it when the process ends, however."""
+        self.folder(contract).mkdir(parents=True, exist_ok=True)
+        with (self.folder(contract) / ".lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _check_entry(self, record: Mapping[str, Any], contract: Contract) -> None:
+        validate(record, contract, str(record.get("id"))[:100], entering=True)
+        for what, identifier in (
+            ("supersedes", record["supersedes"]),
+            *(("parent", item) for item in record["parents"]),
+        ):
+            if identifier is not None and not self.record_path(contract.name, identifier).is_file():
+                raise LedgerError(
+                    f"run {record['id']}, {what}", expected="a run on record", found=repr(identifier)[:100],
+                    fix="see `lab ledger list`",
+                )  # fmt: skip
+        if record["id"] in (record["supersedes"], *record["parents"]):
+            raise LedgerError(f"run {record['id']}", expected="other runs as parents", found="itself")
+
+    def _refuse_duplicate(self, identifier: str) -> Run:
+        raise DuplicateRun(
+            f"record {identifier}", expected="a free id", found="a record", fix="records are never edited; supersede it"
+        )
 
     def _read(self, path: Path, contract: Contract) -> Run:
         where = f"{contract.name}/runs/{path.name}"
@@ -245,137 +305,25 @@ class Ledger:
                 raise SchemaMismatch(
                     where, expected=f"at most {RECORD_LIMIT_BYTES:,} bytes", found=f"{path.stat().st_size:,}"
                 )
-            data = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise LedgerError(
                 where, expected="a JSON record", found=str(error), fix="restore it from version control"
             ) from None
+        data = schema.parse(text, where)
         score = validate(data, contract, where)
         if data["id"] != path.stem:
             raise SchemaMismatch(where, expected=f"id {path.stem!r}", found=repr(data["id"]))
+        replayed = facts.replays(self.evidence(contract.name, path.stem) / facts.REPLAY_FILE)
+        if replayed:
+            grade, reasons = evidence.with_replays(data, replayed)
+            data = {**data, "grade": grade.value, "grade_reasons": list(reasons)}
         return Run(data=data, score=score)
 
 
-def validate(record: Any, contract: Contract, where: str) -> Score:
-    """The recomputed score of a record that holds together.
-
-    Raises:
-        SchemaMismatch: a field is missing, unknown, of the wrong type or out of range.
-        ScoreMismatch: a stored term differs from what the components give.
-    """
-    if not isinstance(record, Mapping):
-        raise SchemaMismatch(where, expected="a JSON object", found=type(record).__name__)
-    _fields(record, _TOP, where)
-    for key, table in (
-        ("recipe", _RECIPE),
-        ("evaluation", _EVALUATION),
-        ("score", _SCORE),
-        ("rates", _RATES),
-        ("custody", _CUSTODY),
-    ):
-        _fields(record[key], table, f"{where}, {key}")
-    if record["schema"] != SCHEMA:
-        raise SchemaMismatch(where, expected=f"schema {SCHEMA}", found=repr(record["schema"]))
-    if not _ID.match(record["id"]):
-        raise SchemaMismatch(where, expected="an id of a-z, 0-9, dot and dash", found=repr(record["id"])[:100])
-    if record["verdict"] not in VERDICTS:
-        raise SchemaMismatch(where, expected="a verdict of " + ", ".join(VERDICTS), found=repr(record["verdict"])[:60])
-    if record["contract"] != contract.name:
-        raise SchemaMismatch(where, expected=f"contract {contract.name!r}", found=repr(record["contract"])[:60])
-    for name in ("archive_sha256", "runtime_sha256", "raw_sha256", "evaluator_sha256", "source_sha256"):
-        if not _HEX.match(record["custody"][name]):
-            raise SchemaMismatch(f"{where}, custody.{name}", expected="64 hexadecimal digits")
-    return _score(record, contract, where)
-
-
-def _score(record: Mapping[str, Any], contract: Contract, where: str) -> Score:
-    measured = record["evaluation"]
-    if record["contract_sha256"] == contract.digest and measured["source_bytes"] != contract.source.bytes:
-        raise SchemaMismatch(
-            f"{where}, source_bytes", expected=str(contract.source.bytes), found=str(measured["source_bytes"])
-        )
-    try:
-        score = contract.formula.score(
-            segnet=measured["segnet"],
-            posenet=measured["posenet"],
-            archive_bytes=measured["archive_bytes"],
-            source_bytes=measured["source_bytes"],
-        )
-    except ValueError as error:
-        raise SchemaMismatch(f"{where}, evaluation", found=str(error)) from None
-    for name in _SCORE:
-        stored, computed = record["score"][name], getattr(score, name)
-        if not math.isclose(stored, computed, rel_tol=0.0, abs_tol=TOTAL_TOLERANCE):
-            raise ScoreMismatch(
-                f"{where}, score.{name}",
-                expected=f"{computed!r} from its components",
-                found=repr(stored),
-                fix="a record is never edited: restore it, or supersede it by a new run",
-            )
-    return score
-
-
-def _fields(table: Mapping[str, Any], known: Mapping[str, type | tuple[type, ...]], where: str) -> None:
-    missing, extra = sorted(set(known) - set(table)), sorted(set(table) - set(known))
-    if missing or extra:
-        raise SchemaMismatch(
-            where,
-            expected="fields " + ", ".join(missing) if missing else "no other fields",
-            found="unknown " + ", ".join(extra)[:200] if extra else "nothing there",
-        )
-    for name, kind in known.items():
-        value = table[name]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-            wanted = getattr(kind, "__name__", str(kind))
-            raise SchemaMismatch(f"{where}, {name}", expected=wanted, found=type(value).__name__)
-
-
-def write_once(path: Path, data: bytes) -> None:
-    """Create a file complete or not at all, never over another: temporary file, fsync, link, fsync of the folder.
-
-    Raises:
-        DuplicateRun: the name is taken.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".append-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
-            os.fsync(stream.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise DuplicateRun(
-                f"record {path.stem}",
-                expected="a free id",
-                found="a record",
-                fix="records are never edited; supersede it",
-            ) from None
-    finally:
-        Path(temporary).unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that a reader sees the old bytes or the new ones."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".write-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def plain(data: Mapping[str, Any]) -> str:
+    """Sorted, indented JSON with a final newline: the one form in which records are written."""
+    return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def superseded(runs: list[Run]) -> set[str]:

@@ -4,95 +4,28 @@
     inflate.sh                  the judge's entry point: inflate.sh ARCHIVE_DIR INFLATED_DIR NAMES_FILE
     runtime/                    the decoder closure, nothing else
     requirements.txt            what the runtime imports, with the versions that were used
-    report.txt evaluation.json anatomy.json recipe.toml pairs.csv      the evidence, once there is some
-    README.md manifest-sha256.txt
+    recipe.toml contract.toml record.json report.txt evaluation.json anatomy.json pairs.csv      the evidence
+    compliance.json release_manifest.json CITATION.cff ro-crate-metadata.json README.md          the papers
+    manifest-sha256.txt         digests of all of it
 
-The runtime is copied from the package, so the code that a judge runs is the code that the tests ran. A package's
-`__init__.py` is shipped empty: it may import more than the decoder needs.
+A packet of a recorded run is made from the ledger alone, without the bench; the same record gives the same bytes.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lab import archive, custody
-from lab.errors import DigestMismatch, PacketError
+from lab import archive, comply, custody, documents, facts
+from lab import runtime as runtimes
+from lab.contract import FILE_NAME, Contract
+from lab.errors import PacketError
+from lab.ledger import Ledger, Run, plain
+from lab.runtime import Runtime
 
-MANIFEST = "manifest-sha256.txt"
-RUNTIME = "runtime"
-
-INFLATE_SH = """\
-#!/usr/bin/env bash
-# inflate.sh ARCHIVE_DIR INFLATED_DIR NAMES_FILE: writes INFLATED_DIR/<stem>.raw for every line of NAMES_FILE.
-set -euo pipefail
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-exec "${PYTHON:-python3}" -s "$here/runtime/inflate.py" "$1" "$2" "$3"
-"""
-
-INFLATE_PY = '''\
-"""Inflate an archive: one stored payload in, raw RGB frames out (uint8, N x H x W x 3, no header)."""
-
-import sys
-from pathlib import Path
-
-from lab.codecs.{family}.decode import decode
-
-archive_dir, inflated_dir, names_file = map(Path, sys.argv[1:4])
-for line in names_file.read_text(encoding="utf-8").split():
-    stem = Path(line).stem
-    payload = (archive_dir / f"{{stem}}.bin").read_bytes()
-    with (inflated_dir / f"{{stem}}.raw").open("wb") as out:
-        for pair in decode(payload):
-            out.write(pair.tobytes())
-'''
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """A decoder closure as it is shipped: relative name -> content, under `runtime/`."""
-
-    family: str
-    files: Mapping[str, bytes]
-    requirements: tuple[str, ...]
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the runtime tree together with its entry point."""
-        return custody.sha256_tree([*self.files.items(), ("inflate.sh", INFLATE_SH.encode())])
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of every script that inflating runs: what the rule-faithful rate adds to the archive."""
-        return sum(map(len, self.files.values())) + len(INFLATE_SH.encode())
-
-
-def runtime(family: str, closure: tuple[Path, ...], requirements: tuple[str, ...]) -> Runtime:
-    """The runtime tree of a family.
-
-    Args:
-        closure: files of this package that the decoder needs.
-        requirements: distribution names that it imports.
-
-    Raises:
-        PacketError: a file lies outside the package.
-    """
-    package = Path(__file__).resolve().parent
-    files: dict[str, bytes] = {"inflate.py": INFLATE_PY.format(family=family).encode()}
-    for path in closure:
-        try:
-            relative = path.resolve().relative_to(package)
-        except ValueError:
-            raise PacketError(f"runtime of {family}", expected="files of the package", found=path.name) from None
-        for folder in relative.parents:
-            files[f"lab/{folder / '__init__.py'}"] = b""
-        if relative.name != "__init__.py":
-            files[f"lab/{relative.as_posix()}"] = path.read_bytes()
-    versions = custody.versions(requirements)
-    pinned = tuple(f"{name}=={versions[name]}" if name in versions else name for name in requirements)
-    return Runtime(family=family, files=files, requirements=pinned)
+MANIFEST = custody.MANIFEST
+FROM_LEDGER = ("report.txt", "evaluation.json", "anatomy.json", "recipe.toml", "pairs.csv")
 
 
 def build(target: Path, payload: bytes, decoder: Runtime, *, title: str) -> Path:
@@ -101,7 +34,118 @@ def build(target: Path, payload: bytes, decoder: Runtime, *, title: str) -> Path
     Raises:
         PacketError: the folder exists.
     """
-    if target.exists():
+    readme = _BARE_README.format(title=documents.inert(title), manifest=MANIFEST)
+    requirements = runtimes.pin(decoder.requirements, custody.versions(decoder.requirements))
+    return write(target, {**_body(archive.write(payload), decoder, requirements), "README.md": readme.encode()})
+
+
+def of_run(
+    target: Path,
+    run: Run,
+    contract: Contract,
+    ledger: Ledger,
+    *,
+    archive_data: bytes | None = None,
+    decoder: Runtime | None = None,
+) -> Path:
+    """Write the complete packet of a recorded run into a new folder.
+
+    Args:
+        archive_data: the archive, where the ledger does not keep it (made again from the recipe).
+        decoder: the runtime tree, where the ledger does not keep it.
+
+    Raises:
+        PacketError: the folder exists, or archive or runtime of the record cannot be had; the message says how.
+        DigestMismatch: what lies on disk is not what the record names.
+    """
+    data = run.data
+    if data["contract_sha256"] != contract.digest:
+        raise PacketError(
+            f"run {run.id}", expected=f"contract {contract.name} as it was measured under",
+            found=f"state {contract.digest[:16]}…", fix=f"check out commit {data['custody']['commit']}",
+        )  # fmt: skip
+    charged = archive_data if archive_data is not None else _archive_of(run, ledger)
+    if custody.sha256_bytes(charged) != data["custody"]["archive_sha256"]:
+        raise PacketError(
+            f"run {run.id}", expected=f"the archive {data['custody']['archive_sha256'][:16]}…",
+            found=f"{custody.sha256_bytes(charged)[:16]}…", fix="restore the archive from version control",
+        )  # fmt: skip
+    tree = decoder or runtime_of_run(run, ledger)
+    requirements = runtimes.pin(runtimes.imports(tree.files), data["custody"]["versions"])
+    folder = ledger.evidence(contract.name, run.id)
+    files = _body(charged, tree, requirements)
+    for name in (*FROM_LEDGER, facts.REPLAY_FILE):
+        if (folder / name).is_file():
+            files[name] = (folder / name).read_bytes()
+        elif name != facts.REPLAY_FILE:
+            raise PacketError(f"run {run.id}", expected=f"evidence/{name}", found="nothing there")
+    files["record.json"] = plain(data).encode()
+    files[FILE_NAME] = (contract.root / FILE_NAME).read_bytes()
+    files["README.md"] = documents.readme(run, contract, requirements).encode()
+    files["CITATION.cff"] = documents.citation(run, contract).encode()
+    files["release_manifest.json"] = plain(documents.release_manifest(run, contract)).encode()
+    return write(target, files, finish=lambda draft: _papers(draft, files, run, contract))
+
+
+def _papers(draft: Path, files: dict[str, bytes], run: Run, contract: Contract) -> None:
+    """What can only be written once everything else lies there: the compliance report and the crate."""
+    kept = run.data["custody"]
+    found = comply.check(draft, contract, sha256=kept["archive_sha256"], n_bytes=run.archive_bytes)
+    late = {"compliance.json": plain(found.as_dict()).encode()}
+    late["ro-crate-metadata.json"] = documents.crate({**files, **late}, run, contract).encode()
+    for name, content in late.items():
+        (draft / name).write_bytes(content)
+
+
+def _archive_of(run: Run, ledger: Ledger) -> bytes:
+    path = ledger.archive(run.contract, run.data["custody"]["archive_sha256"])
+    if not path.is_file():
+        raise PacketError(
+            f"run {run.id}", expected="its archive in the ledger", found="none kept",
+            fix=f"`lab packet build {run.id} --encode` makes it again from its recipe",
+        )  # fmt: skip
+    return path.read_bytes()
+
+
+def runtime_of_run(run: Run, ledger: Ledger) -> Runtime:
+    """The runtime tree of a recorded run: the one in the ledger, else that of this checkout if it is the same.
+
+    Raises:
+        PacketError: neither has it.
+    """
+    digest = str(run.data["custody"]["runtime_sha256"])
+    path = ledger.runtime(run.contract, digest)
+    if path.is_file():
+        return runtimes.unpack(path, digest, run.family)
+    today = runtimes.of_family(run.family)
+    if today.sha256 != digest:
+        commit = run.data["custody"]["commit"]
+        raise PacketError(
+            f"runtime of run {run.id}",
+            expected=f"the tree {digest[:16]}…",
+            found=f"{today.sha256[:16]}… in this checkout",
+            fix=f"`git worktree add ../at-{commit[:10]} {commit}` and build the packet there",
+        )
+    return today
+
+
+def _body(charged: bytes, decoder: Runtime, requirements: tuple[str, ...]) -> dict[str, bytes]:
+    files = {"archive.zip": charged, runtimes.ENTRY: decoder.entry}
+    files |= {f"{runtimes.FOLDER}/{name}": content for name, content in decoder.files.items()}
+    files["requirements.txt"] = "".join(f"{line}\n" for line in requirements).encode()
+    return files
+
+
+def write(target: Path, files: Mapping[str, bytes], finish: Callable[[Path], None] | None = None) -> Path:
+    """Write files and their manifest into a new folder that appears complete or not at all.
+
+    Args:
+        finish: adds what depends on the rest, before the manifest is written.
+
+    Raises:
+        PacketError: the folder exists.
+    """
+    if target.exists() or target.is_symlink():
         raise PacketError(
             f"packet {target.name}", expected="a new folder", found="one that exists", fix="choose another -o"
         )
@@ -110,16 +154,14 @@ def build(target: Path, payload: bytes, decoder: Runtime, *, title: str) -> Path
         shutil.rmtree(draft)
     draft.mkdir(parents=True)
     try:
-        (draft / "archive.zip").write_bytes(archive.write(payload))
-        (draft / "inflate.sh").write_text(INFLATE_SH, encoding="utf-8")
-        (draft / "inflate.sh").chmod(0o755)
-        for name, content in decoder.files.items():
-            path = draft / RUNTIME / name
+        for name, content in sorted(files.items()):
+            path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        (draft / "requirements.txt").write_text("".join(f"{line}\n" for line in decoder.requirements), encoding="utf-8")
-        (draft / "README.md").write_text(_readme(title), encoding="utf-8")
-        seal(draft)
+            path.chmod(0o755 if name == runtimes.ENTRY else 0o644)
+        if finish is not None:
+            finish(draft)
+        custody.seal(draft)
         draft.rename(target)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -127,75 +169,16 @@ def build(target: Path, payload: bytes, decoder: Runtime, *, title: str) -> Path
     return target
 
 
-def runtime_of(packet: Path) -> Runtime:
-    """The runtime tree that lies in a packet.
-
-    Raises:
-        PacketError: there is none.
-    """
-    root = packet / RUNTIME
-    if not root.is_dir():
-        raise PacketError(f"packet {packet.name}", expected="a folder runtime/", found="none")
-    files = {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    return Runtime(family="", files=files, requirements=())
-
-
-def seal(packet: Path) -> None:
-    """Write manifest-sha256.txt over every other file of a packet; `sha256sum -c` reads it."""
-    lines = [
-        f"{custody.sha256_file(path)}  {path.relative_to(packet).as_posix()}\n"
-        for path in sorted(packet.rglob("*"))
-        if path.is_file() and path.name != MANIFEST and "__pycache__" not in path.parts
-    ]
-    (packet / MANIFEST).write_text("".join(lines), encoding="utf-8")
-
-
-def check_manifest(packet: Path) -> int:
-    """How many files agree with the manifest: all of them.
-
-    Raises:
-        PacketError: no manifest, an unlisted or a missing file.
-        DigestMismatch: a file differs.
-    """
-    path = packet / MANIFEST
-    if not path.is_file():
-        raise PacketError(f"packet {packet.name}", expected=MANIFEST, found="nothing there")
-    listed: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        listed[name] = digest
-    present = {
-        item.relative_to(packet).as_posix()
-        for item in packet.rglob("*")
-        if item.is_file() and item != path and "__pycache__" not in item.parts
-    }
-    if present != set(listed):
-        odd = sorted(present ^ set(listed))
-        raise PacketError(
-            f"packet {packet.name}", expected="exactly the files of its manifest", found=", ".join(odd)[:300]
-        )
-    for name, digest in sorted(listed.items()):
-        found = custody.sha256_file(packet / name)
-        if found != digest:
-            raise DigestMismatch(f"packet file {name}", expected=f"sha256 {digest[:16]}…", found=f"{found[:16]}…")
-    return len(listed)
-
-
-def _readme(title: str) -> str:
-    return f"""# Submission packet: {title}
+_BARE_README = """# Submission packet: {title}
 
 Check every byte, install what the decoder imports, inflate:
 
-    sha256sum -c {MANIFEST}
+    sha256sum -c {manifest}
     python3 -m pip install -r requirements.txt
     mkdir -p archive inflated && unzip -o archive.zip -d archive
     echo 0.mkv > names.txt
     ./inflate.sh archive inflated names.txt
 
 `inflated/0.raw` then holds uint8 RGB frames in display order, C order, without a header. The decoder is `runtime/`; it
-reads the archive and nothing else. `evaluation.json`, where present, names the digest of that raw file and the score.
+reads the archive and nothing else. This packet carries no evidence: nobody has measured it yet.
 """

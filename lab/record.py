@@ -1,19 +1,18 @@
-"""A run's record and its evidence, assembled from a measured packet. Grades are decided here by `lab.evidence` only."""
+"""A run's record and its evidence, assembled from a measured packet. The ledger grades it when it enters."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from lab import custody, evidence, replay, report
+from lab import custody, relocation, replay, report
 from lab.contract import Contract, Score
 from lab.evaluator import measure
-from lab.ledger import SCHEMA, Run, run_id, write_atomic
+from lab.ledger import SCHEMA, Run, identity_of, plain, run_id
 from lab.recipe import Recipe
+from lab.runtime import ENTRY, Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +24,14 @@ class Evaluated:
     inflation: replay.Inflation
     archive_bytes: int
     archive_sha256: str
-    runtime_sha256: str
-    runtime_bytes: int
+    runtime: Runtime
     evaluate_s: float
     axis: str
+
+    @property
+    def runtime_sha256(self) -> str:
+        """Digest of the runtime tree that inflated it."""
+        return self.runtime.sha256
 
 
 def verdict(total: float, parent: Run | None) -> tuple[str, str]:
@@ -53,12 +56,12 @@ def assemble(
     encode_s: float,
     commit: str,
     dirty: bool,
+    supersedes: str | None = None,
 ) -> dict[str, Any]:
     """The record of a measured packet, before it is graded."""
     decision, why = verdict(result.score.total, parent)
-    return {
+    record = {
         "schema": SCHEMA,
-        "id": run_id(asked.slug, result.archive_sha256),
         "contract": contract.name,
         "contract_sha256": contract.digest,
         "recorded_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -93,19 +96,23 @@ def assemble(
         },
         "rates": {
             "as_scored_bytes": result.archive_bytes,
-            "rule_faithful_bytes": result.archive_bytes + result.runtime_bytes,
+            "rule_faithful_bytes": result.archive_bytes + result.runtime.n_bytes,
         },
         "custody": _custody(contract, result, commit, dirty),
-        "supersedes": None,
+        "supersedes": supersedes,
         "notes": [],
     }
+    return {**record, "id": run_id(asked.slug, identity_of(record))}
 
 
 def _custody(contract: Contract, result: Evaluated, commit: str, dirty: bool) -> dict[str, Any]:
+    reading = relocation.read({**result.runtime.files, ENTRY: result.runtime.entry})
+    broken = {"charge": {"mode": reading.mode, "findings": [str(item) for item in reading.findings]}}
     return {
+        **(broken if reading.findings else {}),
         "archive_sha256": result.archive_sha256,
         "runtime_sha256": result.runtime_sha256,
-        "runtime_bytes": result.runtime_bytes,
+        "runtime_bytes": result.runtime.n_bytes,
         "raw_sha256": result.inflation.raw_sha256,
         "raw_bytes": result.inflation.raw_bytes,
         "evaluator_sha256": measure.digest(),
@@ -122,45 +129,10 @@ def _custody(contract: Contract, result: Evaluated, commit: str, dirty: bool) ->
     }
 
 
-def evaluationplain_json(record: Mapping[str, Any]) -> dict[str, Any]:
+def evaluation_json(record: Mapping[str, Any]) -> dict[str, Any]:
     """What evaluation.json holds: components, terms, rates and custody of a record."""
     keys = ("contract", "contract_sha256", "evaluation", "score", "rates", "custody")
     return {"schema": "lab.evaluation/1", **{key: record[key] for key in keys}}
-
-
-def decide_grade(record: dict[str, Any], contract: Contract) -> None:
-    """Set the grade that the facts allow, and its reasons."""
-    measured, kept = record["evaluation"], record["custody"]
-    score = contract.score(
-        segnet=measured["segnet"], posenet=measured["posenet"], archive_bytes=measured["archive_bytes"]
-    )
-    text = report_text(record, contract)
-    facts = evidence.Facts(
-        verdict=record["verdict"],
-        axis=measured["axis"],
-        n_pairs=measured["n_pairs"],
-        contract_pairs=contract.n_pairs,
-        contract_digest=contract.digest,
-        recorded_contract_digest=record["contract_sha256"],
-        archive_sha256=kept["archive_sha256"],
-        archive_bytes=measured["archive_bytes"],
-        evaluated_archive_sha256=kept["archive_sha256"],
-        evaluated_archive_bytes=measured["archive_bytes"],
-        recorded_total=record["score"]["total"],
-        recomputed_total=score.total,
-        report_total=report.read(text)["total"],
-        runtime_sha256=kept["runtime_sha256"],
-        evaluator_sha256=kept["evaluator_sha256"],
-        networks_match=kept["networks"] == {name: item.sha256 for name, item in contract.networks.items()},
-        source_match=kept["source_sha256"] == contract.source.sha256,
-        raw_sha256=kept["raw_sha256"],
-        exact_arithmetic=kept["exact_arithmetic"],
-        clean_process="own process" in kept["walls"],
-        commit=kept["commit"],
-        dirty=kept["dirty"],
-    )
-    decided, reasons = evidence.grade(facts)
-    record["grade"], record["grade_reasons"] = decided.value, list(reasons)
 
 
 def report_text(record: Mapping[str, Any], contract: Contract) -> str:
@@ -180,14 +152,10 @@ def report_text(record: Mapping[str, Any], contract: Contract) -> str:
     )
 
 
-def write_evidence(folder: Path, record: Mapping[str, Any], contract: Contract, result: Evaluated) -> None:
-    """Write report.txt, evaluation.json and pairs.csv into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "report.txt", report_text(record, contract).encode())
-    write_atomic(folder / "evaluation.json", plain_json(evaluationplain_json(record)).encode())
-    write_atomic(folder / "pairs.csv", result.measurement.as_csv().encode())
-
-
-def plain_json(data: Mapping[str, Any]) -> str:
-    """Sorted, indented JSON with a final newline."""
-    return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def evidence_texts(record: Mapping[str, Any], contract: Contract, result: Evaluated) -> dict[str, bytes]:
+    """report.txt, evaluation.json and pairs.csv of a measured packet."""
+    return {
+        "report.txt": report_text(record, contract).encode(),
+        "evaluation.json": plain(evaluation_json(record)).encode(),
+        "pairs.csv": result.measurement.as_csv().encode(),
+    }

@@ -86,6 +86,9 @@ def inflate(
         folder.mkdir(parents=True)
     for member in archive.read(packet / "archive.zip"):
         target = seen / member.name
+        if member.name.endswith("/"):
+            target.mkdir(parents=True, exist_ok=True)
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(member.content)
     names = work / NAMES_FILE

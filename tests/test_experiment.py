@@ -12,7 +12,7 @@ import pytest
 import torch
 from fakes import FRAME, MODEL, N_PAIRS, drawn_frames, toy_contract, write_video
 
-from lab import archive, cli, contract, custody, experiment, packet, recipe, replay, report
+from lab import archive, cli, contract, custody, experiment, packet, recipe, replay, report, runtime
 from lab.contract import Contract
 from lab.errors import (
     ContractError,
@@ -160,7 +160,7 @@ def test_the_inflating_process_sees_neither_source_nor_networks(
     if not replay.namespaces():
         pytest.skip("this kernel offers no namespaces to an unprivileged process")
     spy = tmp_path / "spy"
-    packet.build(spy, archive.payload_of(built / "archive.zip"), packet.runtime("conventional", (), ()), title="spy")
+    packet.build(spy, archive.payload_of(built / "archive.zip"), runtime.of_closure("conventional", ()), title="spy")
     hidden = " ".join(f'"{path}"' for path in bench.hidden(toy) if path.is_dir())
     (spy / "inflate.sh").write_text(
         f'find {hidden} -type f > "$2/0.raw" 2>/dev/null\n'

@@ -1,0 +1,306 @@
+"""The shape of a run record, stated once: the check of a record and the published JSON Schema both walk these tables.
+
+A record stores components and bytes; its totals are recomputed here and compared. Records come from files that
+anybody may have written, so strings are bounded and free of control characters, and numbers are finite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lab.contract import Contract, Score
+from lab.errors import LedgerError, SchemaMismatch, ScoreMismatch
+
+SCHEMA = "lab.run/1"
+VERDICTS = ("promoted", "rejected", "open")
+GRADES = ("A++", "A", "A-negative", "empirical", "derivation", "prediction", "external", "invalid")
+TOTAL_TOLERANCE = 1e-9
+RECORD_LIMIT_BYTES = 1 << 20
+TEXT_LIMIT = 10_000
+DEPTH_LIMIT = 16
+ID = re.compile(r"[a-z0-9][a-z0-9.-]{2,95}\Z")
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+
+# kind -> (Python types, JSON Schema). `number?` may be null; `id?` likewise.
+_KINDS: dict[str, tuple[tuple[type, ...], dict[str, Any]]] = {
+    "text": ((str,), {"type": "string", "maxLength": TEXT_LIMIT}),
+    "id": ((str,), {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{2,95}$"}),
+    "id?": ((str, type(None)), {"type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9.-]{2,95}$"}),
+    "sha256": ((str,), {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+    "time": ((str,), {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}),
+    "count": ((int,), {"type": "integer", "minimum": 0}),
+    "integer": ((int,), {"type": "integer"}),
+    "number": ((float,), {"type": "number", "minimum": 0}),
+    "number?": ((float, type(None)), {"type": ["number", "null"], "minimum": 0}),
+    "flag": ((bool,), {"type": "boolean"}),
+    "verdict": ((str,), {"enum": list(VERDICTS)}),
+    "grade": ((str,), {"enum": list(GRADES)}),
+    "texts": ((list,), {"type": "array", "items": {"type": "string", "maxLength": TEXT_LIMIT}}),
+    "ids": ((list,), {"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{2,95}$"}}),
+    "digests": ((dict,), {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}),
+    "words": ((dict,), {"type": "object", "additionalProperties": {"type": "string"}}),
+    "table": ((dict,), {"type": "object"}),
+}
+
+Fields = dict[str, tuple[str, str]]
+RECIPE: Fields = {
+    "name": ("text", "family/slug"),
+    "family": ("text", "codec family"),
+    "sha256": ("sha256", "digest of what decides the bytes: family, parameters, stages, seed"),
+    "question": ("text", "what the run asks"),
+    "changed": ("text", "the one axis that differs from the parent"),
+    "seed": ("integer", "seed of every random draw"),
+    "params": ("table", "the family's parameters"),
+}
+EVALUATION: Fields = {
+    "axis": ("text", "cpu, cuda, or an advisory axis"),
+    "n_pairs": ("count", "pairs that were measured"),
+    "segnet": ("number", "share of pixels whose class differs, mean over pairs"),
+    "posenet": ("number", "mean squared error of the six scored pose outputs, mean over pairs"),
+    "archive_bytes": ("count", "size of the archive as charged"),
+    "source_bytes": ("count", "size of the declared source, the rate's denominator"),
+    "encode_s": ("number?", "wall time of encoding, training included"),
+    "inflate_s": ("number", "wall time of inflating in the clean process"),
+    "evaluate_s": ("number", "wall time of the networks"),
+}
+SCORE: Fields = {
+    "segnet_term": ("number", "weight times segnet"),
+    "posenet_term": ("number", "root of weight times posenet"),
+    "rate_term": ("number", "weight times archive_bytes over source_bytes"),
+    "total": ("number", "sum of the three terms; lower is better"),
+}
+RATES: Fields = {
+    "as_scored_bytes": ("count", "the archive"),
+    "rule_faithful_bytes": ("count", "archive, decoder scripts and any weights that they load"),
+}
+CUSTODY: Fields = {
+    "archive_sha256": ("sha256", "digest of archive.zip"),
+    "runtime_sha256": ("sha256", "digest of the decoder closure with its entry point"),
+    "runtime_bytes": ("count", "size of the decoder closure with its entry point"),
+    "raw_sha256": ("sha256", "digest of the raw frames that came out"),
+    "raw_bytes": ("count", "size of the raw frames"),
+    "evaluator_sha256": ("sha256", "digest of the code that measured"),
+    "networks": ("digests", "digest of each network's weights"),
+    "source_sha256": ("sha256", "digest of the source video"),
+    "commit": ("text", "commit of the checkout, or unversioned"),
+    "dirty": ("flag", "did code differ from that commit?"),
+    "device": ("text", "where the networks ran"),
+    "decoder": ("text", "what decoded the source"),
+    "versions": ("words", "exact versions of Python and packages"),
+    "machine": ("words", "kind of machine"),
+    "walls": ("texts", "walls that stood around the inflating process"),
+    "exact_arithmetic": ("flag", "fp32 without reduced-precision modes"),
+}
+# Fields that a record of this schema may carry; absent ones mean that nothing was recorded.
+CUSTODY_OPTIONAL: Fields = {
+    "charge": ("table", "reading of the charge rule: mode, findings, constants in bytes; see lab.relocation"),
+}
+TOP: Fields = {
+    "schema": ("text", SCHEMA),
+    "id": ("id", "recipe slug and eight digits that name archive, runtime and axis together"),
+    "contract": ("text", "name of the contract"),
+    "contract_sha256": ("sha256", "state of the contract; scores compare only where it agrees"),
+    "recorded_at": ("time", "UTC"),
+    "recipe": ("table", "what was asked"),
+    "parents": ("ids", "runs that this one departs from"),
+    "verdict": ("verdict", "promoted: lower total than its parent"),
+    "verdict_reason": ("text", "why, in one sentence"),
+    "evaluation": ("table", "what was measured"),
+    "score": ("table", "terms and total, as the components give them"),
+    "rates": ("table", "two views of the rate"),
+    "custody": ("table", "who produced what"),
+    "grade": ("grade", "decided by lab.evidence.grade when recorded"),
+    "grade_reasons": ("texts", "every reason for the grade"),
+    "supersedes": ("id?", "the record that this one replaces"),
+    "notes": ("texts", "remarks"),
+}
+NESTED: dict[str, tuple[Fields, Fields]] = {
+    "recipe": (RECIPE, {}),
+    "evaluation": (EVALUATION, {}),
+    "score": (SCORE, {}),
+    "rates": (RATES, {}),
+    "custody": (CUSTODY, CUSTODY_OPTIONAL),
+}
+
+
+def parse(text: str, where: str) -> Any:
+    """JSON as a record may hold it: no key twice, no infinity, no depth without end.
+
+    Raises:
+        LedgerError: it is not.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) != len(pairs):
+            raise ValueError("a key that stands twice")
+        return table
+
+    def never(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON number")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=never)
+    except (ValueError, RecursionError) as error:
+        raise LedgerError(
+            where, expected="a JSON record", found=str(error)[:200], fix="restore it from version control"
+        ) from None
+
+
+def validate(record: Any, contract: Contract, where: str, *, entering: bool = False) -> Score:
+    """The recomputed score of a record that holds together.
+
+    Args:
+        entering: the record is about to be written: its texts must be printable and bounded. Texts of records that
+            stand already are shown inert instead.
+
+    Raises:
+        SchemaMismatch: a field is missing, unknown, of the wrong type or out of range.
+        ScoreMismatch: a stored term differs from what the components give.
+    """
+    if not isinstance(record, Mapping):
+        raise SchemaMismatch(where, expected="a JSON object", found=type(record).__name__)
+    _sane(record, where, entering)
+    _fields(record, TOP, {}, where)
+    for key, (known, optional) in NESTED.items():
+        _fields(record[key], known, optional, f"{where}, {key}")
+    if record["schema"] != SCHEMA:
+        raise SchemaMismatch(where, expected=f"schema {SCHEMA}", found=repr(record["schema"])[:100])
+    if record["contract"] != contract.name:
+        raise SchemaMismatch(where, expected=f"contract {contract.name!r}", found=repr(record["contract"])[:60])
+    return _score(record, contract, where)
+
+
+def json_schema() -> dict[str, Any]:
+    """The published JSON Schema of a run record (draft 2020-12)."""
+    properties = _properties(TOP)
+    properties["schema"] = {"const": SCHEMA}
+    for key, (known, optional) in NESTED.items():
+        properties[key] = {
+            "type": "object",
+            "description": TOP[key][1],
+            "properties": _properties({**known, **optional}),
+            "required": sorted(known),
+            "additionalProperties": False,
+        }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"run record, {SCHEMA}",
+        "type": "object",
+        "properties": properties,
+        "required": sorted(TOP),
+        "additionalProperties": False,
+    }
+
+
+def _properties(fields: Fields) -> dict[str, Any]:
+    return {name: {**_KINDS[kind][1], "description": doc} for name, (kind, doc) in fields.items()}
+
+
+def _score(record: Mapping[str, Any], contract: Contract, where: str) -> Score:
+    measured = record["evaluation"]
+    if record["contract_sha256"] == contract.digest and measured["source_bytes"] != contract.source.bytes:
+        raise SchemaMismatch(
+            f"{where}, source_bytes", expected=str(contract.source.bytes), found=str(measured["source_bytes"])
+        )
+    try:
+        score = contract.formula.score(
+            segnet=measured["segnet"],
+            posenet=measured["posenet"],
+            archive_bytes=measured["archive_bytes"],
+            source_bytes=measured["source_bytes"],
+        )
+    except (ValueError, OverflowError) as error:
+        raise SchemaMismatch(f"{where}, evaluation", found=str(error)) from None
+    for name in SCORE:
+        stored, computed = record["score"][name], getattr(score, name)
+        if not math.isclose(stored, computed, rel_tol=0.0, abs_tol=TOTAL_TOLERANCE):
+            raise ScoreMismatch(
+                f"{where}, score.{name}",
+                expected=f"{computed!r} from its components",
+                found=repr(stored),
+                fix="a record is never edited: restore it, or supersede it by a new run",
+            )
+    return score
+
+
+def _fields(table: Mapping[str, Any], known: Fields, optional: Fields, where: str) -> None:
+    missing, extra = sorted(set(known) - set(table)), sorted(set(table) - set(known) - set(optional))
+    if missing or extra:
+        raise SchemaMismatch(
+            where,
+            expected="fields " + ", ".join(missing) if missing else "no other fields",
+            found="unknown " + ", ".join(extra)[:200] if extra else "nothing there",
+        )
+    for name, (kind, _) in {**known, **optional}.items():
+        if name in table:
+            _kind(table[name], kind, f"{where}, {name}")
+
+
+def _kind(value: Any, kind: str, where: str) -> None:
+    types = _KINDS[kind][0]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        wanted = " or ".join(item.__name__.replace("NoneType", "null") for item in types)
+        raise SchemaMismatch(where, expected=wanted, found=type(value).__name__)
+    patterns = {"id": ID, "id?": ID, "ids": ID, "sha256": _HEX, "digests": _HEX, "time": _TIME}
+    words = {"id": "an id of a-z, 0-9, dot and dash", "sha256": "64 hexadecimal digits", "time": "a time in UTC"}
+    inside: list[Any] = [value]
+    if isinstance(value, list | dict):
+        inside = list(value.values()) if isinstance(value, dict) else value
+    if kind in ("texts", "ids", "words", "digests") and not all(isinstance(item, str) for item in inside):
+        raise SchemaMismatch(where, expected="texts only", found="something else")
+    if kind in patterns and not all(item is None or patterns[kind].match(item) for item in inside):
+        wanted = words.get(kind.rstrip("?s"), words["sha256"])
+        raise SchemaMismatch(where, expected=wanted, found=repr(value)[:100])
+    if isinstance(value, int | float) and kind in ("count", "number", "number?") and value < 0:
+        raise SchemaMismatch(where, expected="no negative value", found=repr(value))
+    allowed = {"verdict": VERDICTS, "grade": GRADES}.get(kind)
+    if allowed and value not in allowed:
+        raise SchemaMismatch(where, expected=f"a {kind} of " + ", ".join(allowed), found=repr(value)[:60])
+
+
+def _sane(record: Mapping[str, Any], where: str, entering: bool) -> None:
+    """Return only if every number is finite and every text can be written down, at any depth."""
+    for path, value in _walk(record, where, 0):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SchemaMismatch(path, expected="a finite number", found=repr(value))
+        if isinstance(value, int) and abs(value) >= 1 << 63:
+            raise SchemaMismatch(path, expected="an integer of 64 bits", found="a larger one")
+        if isinstance(value, str):
+            odd = next((sign for sign in value if _unprintable(sign) and (entering or _lone(sign))), None)
+            if odd is not None:
+                raise SchemaMismatch(path, expected="printable text", found=f"U+{ord(odd):04X}")
+            if entering and len(value) > TEXT_LIMIT:
+                raise SchemaMismatch(path, expected=f"at most {TEXT_LIMIT:,} characters", found=f"{len(value):,}")
+
+
+def _lone(sign: str) -> bool:
+    """Half of a character, which no encoding can write."""
+    return 0xD800 <= ord(sign) < 0xE000
+
+
+def _unprintable(sign: str) -> bool:
+    """Controls, lone surrogates and marks that turn the writing direction around."""
+    code = ord(sign)
+    if sign in "\n\t":
+        return False
+    return code < 32 or 0x7F <= code < 0xA0 or _lone(sign) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+
+
+def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth > DEPTH_LIMIT:
+        raise SchemaMismatch(path[:200], expected=f"at most {DEPTH_LIMIT} levels", found="more")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield f"{path}, a key", key
+            yield from _walk(inner, f"{path}, {str(key)[:40]}", depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _walk(inner, path, depth + 1)
+    else:
+        yield path, value
