@@ -129,7 +129,7 @@ NESTED: dict[str, tuple[Fields, Fields]] = {
 
 
 def parse(text: str, where: str) -> Any:
-    """JSON as a record may hold it: no key twice, no infinity, no depth without end.
+    """JSON as a record may hold it: no key twice, no depth without end.
 
     Raises:
         LedgerError: it is not.
@@ -141,11 +141,8 @@ def parse(text: str, where: str) -> Any:
             raise ValueError("a key that stands twice")
         return table
 
-    def never(name: str) -> Any:
-        raise ValueError(f"{name} is no JSON number")
-
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=never)
+        return json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise LedgerError(
             where, expected="a JSON record", found=str(error)[:200], fix="restore it from version control"
@@ -156,8 +153,8 @@ def validate(record: Any, contract: Contract, where: str, *, entering: bool = Fa
     """The recomputed score of a record that holds together.
 
     Args:
-        entering: the record is about to be written: its texts must be printable and bounded. Texts of records that
-            stand already are shown inert instead.
+        entering: the record is about to be written, or is audited: every text must be printable and bounded, every
+            number finite. Readers of records that stand already show such values inert instead.
 
     Raises:
         SchemaMismatch: a field is missing, unknown, of the wrong type or out of range.
@@ -165,7 +162,8 @@ def validate(record: Any, contract: Contract, where: str, *, entering: bool = Fa
     """
     if not isinstance(record, Mapping):
         raise SchemaMismatch(where, expected="a JSON object", found=type(record).__name__)
-    _sane(record, where, entering)
+    if entering:
+        _sane(record, where)
     _fields(record, TOP, {}, where)
     for key, (known, optional) in NESTED.items():
         _fields(record[key], known, optional, f"{where}, {key}")
@@ -264,32 +262,28 @@ def _kind(value: Any, kind: str, where: str) -> None:
         raise SchemaMismatch(where, expected=f"a {kind} of " + ", ".join(allowed), found=repr(value)[:60])
 
 
-def _sane(record: Mapping[str, Any], where: str, entering: bool) -> None:
-    """Return only if every number is finite and every text can be written down, at any depth."""
+def _sane(record: Mapping[str, Any], where: str) -> None:
+    """Return only if every number is finite and every text is printable and bounded, at any depth."""
     for path, value in _walk(record, where, 0):
         if isinstance(value, float) and not math.isfinite(value):
             raise SchemaMismatch(path, expected="a finite number", found=repr(value))
         if isinstance(value, int) and abs(value) >= 1 << 63:
             raise SchemaMismatch(path, expected="an integer of 64 bits", found="a larger one")
         if isinstance(value, str):
-            odd = next((sign for sign in value if _unprintable(sign) and (entering or _lone(sign))), None)
+            odd = next((sign for sign in value if _unprintable(sign)), None)
             if odd is not None:
                 raise SchemaMismatch(path, expected="printable text", found=f"U+{ord(odd):04X}")
-            if entering and len(value) > TEXT_LIMIT:
+            if len(value) > TEXT_LIMIT:
                 raise SchemaMismatch(path, expected=f"at most {TEXT_LIMIT:,} characters", found=f"{len(value):,}")
 
 
-def _lone(sign: str) -> bool:
-    """Half of a character, which no encoding can write."""
-    return 0xD800 <= ord(sign) < 0xE000
-
-
 def _unprintable(sign: str) -> bool:
-    """Controls, lone surrogates and marks that turn the writing direction around."""
+    """Controls, halves of characters and marks that turn the writing direction around."""
     code = ord(sign)
     if sign in "\n\t":
         return False
-    return code < 32 or 0x7F <= code < 0xA0 or _lone(sign) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    hidden = 0x200B <= code <= 0x200F or 0x202A <= code <= 0x202E or 0x2060 <= code <= 0x2069 or code == 0xFEFF
+    return code < 32 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 or hidden
 
 
 def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
