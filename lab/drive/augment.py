@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
@@ -49,16 +50,28 @@ def wear(frames: Frames, rng: np.random.Generator, pool: NDArray[np.float32], *,
     sharpen = int(rng.uniform(30, 130)) if not clean and rng.random() < 0.15 else 0
     worn = []
     for frame in frames:
-        picture = np.stack([curves[c][frame[..., c]] for c in range(3)], axis=-1)
-        if grey:
-            mean = picture.mean(axis=-1, keepdims=True, dtype=np.float32)
-            picture = np.clip(picture + (mean - picture) * grey, 0, 255).astype(np.uint8)
-        if sigma:
-            h, w = picture.shape[:2]
-            y, x = int(rng.integers(_NOISE_SIDE - h)), int(rng.integers(_NOISE_SIDE - w))
-            picture = np.clip(picture + pool[y : y + h, x : x + w] * sigma, 0, 255).astype(np.uint8)
+        y, x = rng.integers(_NOISE_SIDE - np.array(frame.shape[:2]))
+        picture = np.empty(frame.shape, np.uint8)
+        _tint(frame, curves, grey, pool[y:, x:], sigma, picture)
         worn.append(_degrade(picture, scale, down, up, soften, sharpen, quality))
     return np.stack(worn)
+
+
+@njit(cache=True)
+def _tint(frame, curves, grey, noise, sigma, out):  # type: ignore[no-untyped-def]
+    """Tone curves, a step towards grey, and noise, in one pass over a frame."""
+    for y in range(frame.shape[0]):
+        for x in range(frame.shape[1]):
+            r = float(curves[0, frame[y, x, 0]])
+            g = float(curves[1, frame[y, x, 1]])
+            b = float(curves[2, frame[y, x, 2]])
+            mean = (r + g + b) / 3.0
+            r += (mean - r) * grey + noise[y, x, 0] * sigma
+            g += (mean - g) * grey + noise[y, x, 1] * sigma
+            b += (mean - b) * grey + noise[y, x, 2] * sigma
+            out[y, x, 0] = int(min(255.0, max(0.0, r + 0.5)))
+            out[y, x, 1] = int(min(255.0, max(0.0, g + 0.5)))
+            out[y, x, 2] = int(min(255.0, max(0.0, b + 0.5)))
 
 
 def _degrade(

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 
 from lab.custody import sha256_file
-from lab.drive import clip, dataset, training
+from lab.drive import bursts, clip, dataset, training
 from lab.drive.clip import FPS, FRAME_SIZE, MODEL_SIZE
 from lab.drive.dataset import Monitor
 from lab.drive.motion import POSE_NAMES
@@ -31,14 +31,16 @@ FILES = ("0.mkv", "segnet.safetensors", "posenet.safetensors")
 SEED = 20
 """The seed of the contract that ships."""
 SEEDS_PER_BUILD = 1_000_000
-HELD_OUT_OFFSET = 900_000
+BURST_OFFSET, HELD_OUT_OFFSET, HELD_OUT_MOTION_OFFSET = 500_000, 900_000, 950_000
+"""Where the seeds of the pose network's drives, and of both networks' held-out drives, begin within a build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
     """How much is painted and how long is trained."""
 
-    shards: int = 24
+    shards: int = 16
+    burst_shards: int = 24
     held_out_shards: int = 2
     drives: int = dataset.SHARD_DRIVES
     n_frames: int = clip.N_FRAMES
@@ -55,6 +57,7 @@ class Figures:
     """What the networks reach on drives that they never saw."""
 
     n_pairs: int
+    n_motion_pairs: int
     class_iou: tuple[float, ...]
     pose_r2: tuple[float, ...]
     pose_rmse: tuple[float, ...]
@@ -89,7 +92,7 @@ class BuildReport:
         classes = ", ".join(f"{name} {iou:.3f}" for name, iou in zip(CLASSES, figures.class_iou, strict=True))
         yield f"held out, {figures.n_pairs} pairs: mean IoU {figures.mean_iou:.3f} ({classes})"
         poses = ", ".join(f"{name} {r2:.3f}" for name, r2 in zip(POSE_NAMES, figures.pose_r2, strict=True))
-        yield f"held out, {figures.n_pairs} pairs: R2 {poses}"
+        yield f"held out, {figures.n_motion_pairs} pairs: R2 {poses}"
         if not self.agrees:
             yield "bytes repeat only with the same libraries on the same kind of processor; the figures still compare"
 
@@ -120,12 +123,12 @@ def build(
     """
     out.mkdir(parents=True, exist_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
-    train, held_out, parts = _paint(seed, cache, effort, monitor, workers)
-    weights = _train(train, seed, cache, effort, monitor)
-    clip.encode(_painted_frames(parts, monitor, effort.n_frames), out / FILES[0])
+    painted = _paint(seed, cache, effort, monitor, workers)
+    weights = _train(painted, seed, cache, effort, monitor)
+    clip.encode(_painted_frames(painted.clip, monitor, effort.n_frames), out / FILES[0])
     for name in FILES[1:]:
         (out / name).write_bytes(weights[name.partition(".")[0]].read_bytes())
-    figures = measure(out, dataset.load_shards(held_out))
+    figures = measure(out, dataset.load_shards(painted.held_out), dataset.load_shards(painted.held_out_motion))
     digests = {name: sha256_file(out / name) for name in FILES}
     (out / "contract.toml").write_text(
         contract_text(out, seed=seed, n_frames=effort.n_frames, digests=digests, figures=figures), encoding="utf-8"
@@ -142,33 +145,46 @@ def clip_seed(seed: int) -> int:
     return seed + 1
 
 
-def _paint(
-    seed: int, cache: Path, effort: Effort, monitor: Monitor, workers: int
-) -> tuple[list[Path], list[Path], list[Path]]:
-    """Files of training drives, held-out drives and clip frames, painted by worker processes."""
-    first = seed * SEEDS_PER_BUILD
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Painted:
+    """Files of everything painted."""
+
+    pairs: list[Path]
+    bursts: list[Path]
+    held_out: list[Path]
+    held_out_motion: list[Path]
+    clip: list[Path]
+
+
+def _paint(seed: int, cache: Path, effort: Effort, monitor: Monitor, workers: int) -> _Painted:
+    """Everything painted by worker processes, longest work first."""
+    first, drives = seed * SEEDS_PER_BUILD, effort.drives
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
 
-        def shards(offset: int, count: int) -> list[Any]:
-            starts = [first + offset + effort.drives * k for k in range(count)]
-            return [pool.submit(dataset.paint_shard, cache, start, MODEL_SIZE, effort.drives) for start in starts]
+        def shards(paint: Callable[..., Path], offset: int, count: int, *more: Any) -> list[Any]:
+            starts = range(first + offset, first + offset + drives * count, drives)
+            return [pool.submit(paint, cache, start, MODEL_SIZE, drives, *more) for start in starts]
 
-        jobs = [shards(0, effort.shards), shards(HELD_OUT_OFFSET, effort.held_out_shards)]
-        jobs.append(
-            [
+        jobs = {
+            "bursts": shards(bursts.paint_shard, BURST_OFFSET, effort.burst_shards),
+            "clip": [
                 pool.submit(
                     clip.paint_part, cache, clip_seed(seed), start, min(effort.part_frames, effort.n_frames - start)
                 )
                 for start in range(0, effort.n_frames, effort.part_frames)
-            ]
-        )
-        everything = [job for group in jobs for job in group]
+            ],
+            "pairs": shards(dataset.paint_shard, 0, effort.shards),
+            "held_out": shards(dataset.paint_shard, HELD_OUT_OFFSET, effort.held_out_shards),
+            "held_out_motion": shards(
+                dataset.paint_shard, HELD_OUT_MOTION_OFFSET, effort.held_out_shards, bursts.LENS_SPREAD
+            ),
+        }
+        everything = [job for group in jobs.values() for job in group]
         for done, job in enumerate(as_completed(everything), start=1):
             job.result()
             monitor("paint drives and clip", done, len(everything))
-        train, held_out, parts = ([job.result() for job in group] for group in jobs)
-    return train, held_out, parts
+        return _Painted(**{name: [job.result() for job in group] for name, group in jobs.items()})
 
 
 def _painted_frames(parts: list[Path], monitor: Monitor, total: int) -> Iterator[Any]:
@@ -184,9 +200,12 @@ def _painted_frames(parts: list[Path], monitor: Monitor, total: int) -> Iterator
 
 def train_one(name: str, shards: list[Path], seed: int, cache: Path, plan: Plan, report: Callable[..., None]) -> Path:
     """Train `segnet` or `posenet` on painted shards and write its folded weights into the cache."""
-    pairs = dataset.load_shards(shards)
-    run = training.train_segnet if name == "segnet" else training.train_posenet
-    weights = run(pairs, seed=seed, cache=cache, plan=plan, monitor=report)
+    if name == "segnet":
+        pairs = dataset.load_shards(shards)
+        weights = training.train_segnet(pairs, seed=seed, cache=cache, plan=plan, monitor=report)
+    else:
+        moments = bursts.load_shards(shards)
+        weights = training.train_posenet(moments, seed=seed, cache=cache, plan=plan, monitor=report)
     path = _weights_file(cache, name, seed, plan)
     save_file(weights, path)
     return path
@@ -202,13 +221,14 @@ def _worker(
     train_one(name, shards, seed, cache, plan, lambda *message: progress.put(message))
 
 
-def _train(shards: list[Path], seed: int, cache: Path, effort: Effort, monitor: Monitor) -> dict[str, Path]:
+def _train(painted: _Painted, seed: int, cache: Path, effort: Effort, monitor: Monitor) -> dict[str, Path]:
     """Both networks at once, one process of one thread each; a failed worker ends the build with an error."""
     context = multiprocessing.get_context("spawn")
     progress = context.Queue()
     plans = {"segnet": effort.segnet, "posenet": effort.posenet}
+    shards = {"segnet": painted.pairs, "posenet": painted.bursts}
     jobs = {
-        name: context.Process(target=_worker, args=(name, shards, seed, cache, plan, progress))
+        name: context.Process(target=_worker, args=(name, shards[name], seed, cache, plan, progress))
         for name, plan in plans.items()
     }
     for job in jobs.values():
@@ -230,14 +250,20 @@ def _train(shards: list[Path], seed: int, cache: Path, effort: Effort, monitor: 
     return {name: _weights_file(cache, name, seed, plan) for name, plan in plans.items()}
 
 
-def measure(folder: Path, held_out: dataset.Pairs) -> Figures:
-    """Figures of the networks in a folder on pairs that they never saw."""
+def measure(folder: Path, held_out: dataset.Pairs, held_out_motion: dataset.Pairs) -> Figures:
+    """Figures of the networks in a folder on drives that they never saw.
+
+    Args:
+        held_out: pairs for the semantic network, every lens in the range.
+        held_out_motion: pairs for the pose network, lenses as near to the clip's as it was trained on.
+    """
     segnet, posenet = small_segnet().eval(), small_posenet().eval()
     segnet.load_state_dict(load_file(folder / FILES[1]))
     posenet.load_state_dict(load_file(folder / FILES[2]))
-    r2, rmse = training.pose_r2(posenet, held_out)
+    r2, rmse = training.pose_r2(posenet, held_out_motion)
     return Figures(
         n_pairs=len(held_out),
+        n_motion_pairs=len(held_out_motion),
         class_iou=tuple(training.class_iou(segnet, held_out).tolist()),
         pose_r2=tuple(r2.tolist()),
         pose_rmse=tuple(rmse.tolist()),
@@ -287,6 +313,7 @@ rate = 25.0
 [made]
 seed = {seed}
 held_out_pairs = {figures.n_pairs}
+held_out_motion_pairs = {figures.n_motion_pairs}
 mean_iou = {figures.mean_iou:.4f}
 class_iou = {{ {rows(CLASSES, figures.class_iou)} }}
 pose_r2 = {{ {rows(POSE_NAMES, figures.pose_r2)} }}

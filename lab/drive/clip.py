@@ -37,7 +37,7 @@ GRAIN = 1.7
 """Sensor noise, grey levels at mid grey."""
 ENCODER = {
     "preset": "medium",
-    "x265-params": "crf=23.5:keyint=60:min-keyint=60:scenecut=0:pools=none:frame-threads=1:info=0:log-level=error",
+    "x265-params": "crf=19.5:keyint=60:min-keyint=60:scenecut=0:pools=none:frame-threads=1:info=0:log-level=error",
 }
 
 

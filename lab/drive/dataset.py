@@ -91,9 +91,19 @@ def keep_clear(traffic: tuple[Vehicle, ...], drive: Drive) -> tuple[Vehicle, ...
     return tuple(vehicle for vehicle in traffic if clear(vehicle))
 
 
-def draw_scene(rng: np.random.Generator) -> Scene:
-    """One random drive, ready to be painted near time 0."""
+def draw_scene(rng: np.random.Generator, lens_spread: float = 1.0) -> Scene:
+    """One random drive, ready to be painted near time 0.
+
+    Args:
+        lens_spread: how far focal length and mounting height may lie from the clip's, as a share of their full range.
+            One camera cannot tell a longer lens or a lower mount from a higher speed, so motion is learnt with less.
+    """
     look, lens = looks.draw(rng)
+    _, own = looks.feature()
+    lens = lens._replace(
+        focal=lens.focal if lens_spread == 1.0 else own.focal + (lens.focal - own.focal) * lens_spread,
+        height_m=lens.height_m if lens_spread == 1.0 else own.height_m + (lens.height_m - own.height_m) * lens_spread,
+    )
     path = lay_path(rng, ROAD_M, float(np.exp(rng.uniform(np.log(0.0004), np.log(0.007)))))
     two_way = bool(rng.random() < 0.4)
     bridge = float(rng.uniform(60.0, 300.0)) if rng.random() < 0.15 else None
@@ -128,12 +138,14 @@ def paint_pair(
     return np.stack(frames), np.stack(classes), pose_change(poses[0], poses[1], 1.0 / FPS)
 
 
-def paint_pairs(seeds: range, size: tuple[int, int], monitor: Monitor = lambda *_: None) -> Pairs:
+def paint_pairs(
+    seeds: range, size: tuple[int, int], monitor: Monitor = lambda *_: None, lens_spread: float = 1.0
+) -> Pairs:
     """Pairs of the drives with these seeds, `PAIRS_PER_DRIVE` of each."""
     frames, classes, poses = [], [], []
     for done, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
-        scene = draw_scene(rng)
+        scene = draw_scene(rng, lens_spread)
         for t in rng.uniform(0.0, SPAN_S, PAIRS_PER_DRIVE):
             frame, label, pose = paint_pair(scene, rng, float(t), size)
             frames.append(frame)
@@ -143,11 +155,13 @@ def paint_pairs(seeds: range, size: tuple[int, int], monitor: Monitor = lambda *
     return Pairs(frames=np.stack(frames), classes=np.stack(classes), poses=np.array(poses, np.float32))
 
 
-def paint_shard(cache: Path, first_seed: int, size: tuple[int, int], drives: int = SHARD_DRIVES) -> Path:
+def paint_shard(
+    cache: Path, first_seed: int, size: tuple[int, int], drives: int = SHARD_DRIVES, lens_spread: float = 1.0
+) -> Path:
     """One file of painted drives in the cache, painted only if it is not there."""
     path = cache / f"drives-{size[0]}x{size[1]}-{first_seed:08d}{'' if drives == SHARD_DRIVES else f'-{drives}'}.npz"
     if not path.is_file():
-        pairs = paint_pairs(range(first_seed, first_seed + drives), size)
+        pairs = paint_pairs(range(first_seed, first_seed + drives), size, lens_spread=lens_spread)
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part.npz")
         np.savez(partial, frames=pairs.frames, classes=pairs.classes, poses=pairs.poses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from lab.drive.road import place
 
 POSE_NAMES = ("forward_m_s", "yaw_deg_s", "pitch_deg_s", "roll_deg_s", "right_m_s", "up_m_s")
 """The six scored outputs of the pose network, in order."""
+
+
+View = tuple[FloatArray, FloatArray]
+"""Where a camera is: eye (3,) in the world, and rot (3, 3) whose columns are its right, down and forward."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,7 @@ def draw_drive(rng: np.random.Generator, *, start_m: float, speed_m_s: float, ro
     )
 
 
-def camera(drive: Drive, lens: Lens, path: FloatArray, t: float) -> tuple[FloatArray, FloatArray]:
+def camera(drive: Drive, lens: Lens, path: FloatArray, t: float) -> View:
     """Where the camera is at a time.
 
     Returns:
@@ -113,7 +118,34 @@ def camera(drive: Drive, lens: Lens, path: FloatArray, t: float) -> tuple[FloatA
     return eye, np.stack([right, down, forward], axis=1)
 
 
-def pose_change(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray], dt: float) -> FloatArray:
+class Nudge(NamedTuple):
+    """A small extra turn and shift of the camera in its own axes: radians about down, right, forward; metres."""
+
+    yaw: float
+    pitch: float
+    roll: float
+    right: float
+    down: float
+
+
+def nudged(view: View, nudge: Nudge) -> View:
+    """A view after a nudge."""
+    eye, rot = view
+    right, down, forward = rot.T
+    eye = eye + right * nudge.right + down * nudge.down
+    forward, right = _turn(forward, right, nudge.yaw)
+    forward, down = _turn(forward, down, nudge.pitch)
+    right, down = _turn(right, down, nudge.roll)
+    return eye, np.stack([right, down, forward], axis=1)
+
+
+def _turn(a: FloatArray, b: FloatArray, angle: float) -> tuple[FloatArray, FloatArray]:
+    """Two perpendicular axes after a turn of the first towards the second."""
+    c, s = math.cos(angle), math.sin(angle)
+    return a * c + b * s, b * c - a * s
+
+
+def pose_change(first: View, second: View, dt: float) -> FloatArray:
     """The six pose outputs of a pair, float64 (6,) in the order of `POSE_NAMES`, in the first camera's axes.
 
     Yaw is positive to the right, pitch positive downwards, roll positive clockwise as the driver sees it.

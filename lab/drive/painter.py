@@ -12,7 +12,7 @@ from lab.drive.bonnet import paint_bonnet
 from lab.drive.cars import paint_car, under_car
 from lab.drive.ground import ground_colour, sun_share
 from lab.drive.look import Look
-from lab.drive.motion import camera
+from lab.drive.motion import Nudge, camera, nudged
 from lab.drive.noise import FloatArray
 from lab.drive.props import paint_props
 from lab.drive.road import locate
@@ -66,18 +66,26 @@ def paint_world(  # type: ignore[no-untyped-def]
 
 
 def paint_instant(
-    scene: Scene, look: Look, t: float, size: tuple[int, int], jitter: tuple[float, float] = (0.0, 0.0)
+    scene: Scene,
+    look: Look,
+    t: float,
+    size: tuple[int, int],
+    jitter: tuple[float, float] = (0.0, 0.0),
+    nudge: Nudge | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """One instant with one sample per pixel.
 
     Args:
         jitter: (right, down) offset of the sample from the pixel's middle, pixels.
+        nudge: a small extra motion of the camera, in its own axes.
 
     Returns:
         linear RGB float32 (H, W, 3) and class uint8 (H, W).
     """
     height, width = size
     eye, rot = camera(scene.drive, scene.lens, scene.path, t)
+    if nudge is not None:
+        eye, rot = nudged((eye, rot), nudge)
     focal = scene.lens.focal * width
     cx, cy = width * 0.5 - jitter[0], height * 0.44 - jitter[1]
     image = np.empty((height, width, 3), np.float32)
@@ -104,7 +112,14 @@ def paint_instant(
 
 
 def paint_frame(
-    scene: Scene, look: Look, t: float, size: tuple[int, int], *, samples: int = 2, shutter_s: float = 0.0
+    scene: Scene,
+    look: Look,
+    t: float,
+    size: tuple[int, int],
+    *,
+    samples: int = 2,
+    shutter_s: float = 0.0,
+    nudge: Nudge | None = None,
 ) -> tuple[FloatArray, NDArray[np.uint8]]:
     """One frame: samples x samples sub-frames, spread over the pixel and over the time the shutter is open.
 
@@ -117,7 +132,7 @@ def paint_frame(
     for k in range(count):
         across, down = (k % samples + 0.5) / samples - 0.5, (k // samples + 0.5) / samples - 0.5
         instant = t + shutter_s * (((k * 7) % count + 0.5) / count - 0.5)
-        image, label = paint_instant(scene, look, instant, size, (across, down))
+        image, label = paint_instant(scene, look, instant, size, (across, down), nudge)
         total += image
         for kind in range(N_CLASSES):
             votes[kind] += label == kind

@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lab.drive.augment import MIRROR_SIGNS, noise_pool, reframe, wear
+from lab.drive.bursts import PAIRS, Bursts
 from lab.drive.dataset import Monitor, Pairs
 from lab.evaluator.networks import N_CLASSES, N_SCORED, SmallPoseNet, SmallSegNet, fold
 from lab.evaluator.preprocess import posenet_input, segnet_input, to_planes
 
 CLASS_WEIGHTS = (1.0, 2.6, 1.0, 1.8, 1.0)
 """Cross-entropy weights: lane lines are thin, other cars are few."""
+
+STANDING = 0.03
+"""Share of pose samples whose frames differ by their wear alone: no motion."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -40,8 +44,8 @@ class Plan:
         return self.rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * step / self.steps)))
 
 
-SEGNET_PLAN = Plan(steps=3600, batch=8, rate=2.5e-3)
-POSENET_PLAN = Plan(steps=6500, batch=16, rate=2.0e-3)
+SEGNET_PLAN = Plan(steps=2600, batch=8, rate=2.5e-3)
+POSENET_PLAN = Plan(steps=7000, batch=16, rate=2.0e-3)
 
 
 def _segnet_batch(
@@ -60,11 +64,14 @@ def _segnet_batch(
 
 
 def _posenet_batch(
-    pairs: Pairs, rng: np.random.Generator, batch: int, pool: NDArray[np.float32]
+    bursts: Bursts, rng: np.random.Generator, batch: int, pool: NDArray[np.float32]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     frames, poses = [], []
-    for row in rng.integers(0, len(pairs), batch):
-        pair, pose = pairs.frames[row], pairs.poses[row]
+    for row in rng.integers(0, len(bursts), batch):
+        which = int(rng.integers(len(PAIRS)))
+        pair, pose = bursts.frames[row, list(PAIRS[which])], bursts.poses[row, which]
+        if rng.random() < STANDING:
+            pair, pose = bursts.frames[row, [0, 0]], np.zeros(N_SCORED, np.float32)
         if rng.random() < 0.5:
             pair, pose = pair[:, :, ::-1], pose * MIRROR_SIGNS
         frames.append(wear(pair, rng, pool))
@@ -139,17 +146,18 @@ def train_segnet(
 
 
 def train_posenet(
-    pairs: Pairs, *, seed: int, cache: Path, plan: Plan = POSENET_PLAN, monitor: Monitor = lambda *_: None
+    bursts: Bursts, *, seed: int, cache: Path, plan: Plan = POSENET_PLAN, monitor: Monitor = lambda *_: None
 ) -> Tensors:
-    """Folded weights of the pose network trained on these pairs, its outputs in the units of `POSE_NAMES`."""
+    """Folded weights of the pose network trained on these bursts, its outputs in the units of `POSE_NAMES`."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     pool = noise_pool(seed + 1)
-    mean, spread = torch.from_numpy(pairs.poses.mean(0)), torch.from_numpy(pairs.poses.std(0) + 1e-6)
+    moves = torch.from_numpy(bursts.poses.reshape(-1, N_SCORED))
+    mean, spread = moves.mean(0), moves.std(0) + 1e-6
     mean[1:5] = 0.0  # a flip turns the signs of yaw, roll and sideways motion; pitch has no preferred side either
 
     def step_loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:
-        inputs, poses = _posenet_batch(pairs, rng, plan.batch, pool)
+        inputs, poses = _posenet_batch(bursts, rng, plan.batch, pool)
         return _posenet_loss(model(inputs), (poses - mean) / spread)
 
     weights = fold(_run("posenet", SmallPoseNet(norm=True), plan, step_loss, seed, cache, monitor).state_dict())

@@ -1,0 +1,114 @@
+"""Training repeats, resumes to the same weights, and a whole small build gives the same digests twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lab import contract
+from lab.drive import build, dataset, training
+from lab.drive.dataset import Pairs
+from lab.drive.training import Plan
+
+TINY = Plan(steps=4, batch=2, rate=1e-3, warmup=2, save_every=2)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> Pairs:
+    """Two drives at the model grid."""
+    return dataset.paint_pairs(range(400, 402), (192, 256))
+
+
+@pytest.mark.parametrize("train", [training.train_segnet, training.train_posenet])
+def test_an_interrupted_run_ends_with_the_same_weights(pairs: Pairs, tmp_path: Path, train) -> None:  # type: ignore[no-untyped-def]
+    whole = train(pairs, seed=3, cache=_folder(tmp_path, "whole"), plan=TINY)
+
+    def stop(_: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt(f"{done} of {total}")
+
+    cut = _folder(tmp_path, "cut")
+    with pytest.raises(KeyboardInterrupt):  # the last step reports, after its checkpoint is written
+        train(pairs, seed=3, cache=cut, plan=TINY, monitor=stop)
+    checkpoint = next(cut.glob("*.pt"))
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["step"] == TINY.steps
+    resumed = train(pairs, seed=3, cache=cut, plan=TINY)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_resuming_half_way_gives_the_same_weights(
+    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = training.train_posenet(pairs, seed=4, cache=_folder(tmp_path, "whole"), plan=TINY)
+    cut = _folder(tmp_path, "cut")
+    original = training._posenet_loss
+    calls = iter(range(100))
+
+    def fails_at_the_fourth(outputs: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return original(outputs, poses)
+
+    monkeypatch.setattr(training, "_posenet_loss", fails_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        training.train_posenet(pairs, seed=4, cache=cut, plan=TINY)
+    assert torch.load(next(cut.glob("*.pt")), weights_only=True)["step"] == 2
+    monkeypatch.setattr(training, "_posenet_loss", original)
+    resumed = training.train_posenet(pairs, seed=4, cache=cut, plan=TINY)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_the_learning_rate_warms_up_and_comes_down() -> None:
+    plan = Plan(steps=1000, batch=1, rate=1e-3, warmup=100)
+    assert plan.rate_at(0) == pytest.approx(1e-5)
+    assert plan.rate_at(100) > 0.95e-3
+    assert plan.rate_at(999) < 2e-5
+
+
+def test_perfect_answers_have_perfect_figures(pairs: Pairs) -> None:
+    class Oracle(torch.nn.Module):
+        """Answers the truth, pair by pair in order."""
+
+        def __init__(self, answers: torch.Tensor) -> None:
+            super().__init__()
+            self.answers, self.at = answers, 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.at += len(x)
+            return self.answers[self.at - len(x) : self.at]
+
+    logits = torch.nn.functional.one_hot(torch.from_numpy(pairs.classes[:, 1].astype(np.int64)), 5).movedim(-1, 1)
+    assert np.allclose(training.class_iou(Oracle(logits.float()), pairs), 1.0)
+    poses = torch.cat([torch.from_numpy(pairs.poses)] * 2, 1)
+    r2, rmse = training.pose_r2(Oracle(poses), pairs)
+    assert np.allclose(r2, 1.0)
+    assert np.allclose(rmse, 0.0)
+    assert (training.pose_r2(Oracle(torch.zeros_like(poses)), pairs)[0] < 1e-6).all()
+
+
+@pytest.mark.slow
+def test_two_small_builds_agree_to_the_digest(tmp_path: Path) -> None:
+    effort = build.Effort(
+        shards=1, held_out_shards=1, drives=1, n_frames=4, part_frames=2, segnet=TINY, posenet=TINY
+    )  # fmt: skip
+    first = build.build(tmp_path / "a", seed=5, cache=tmp_path / "ca", effort=effort, workers=2)
+    second = build.build(
+        tmp_path / "b", seed=5, cache=tmp_path / "cb", effort=effort, workers=1, compare_to=tmp_path / "a"
+    )
+    assert first.digests == second.digests
+    assert second.agrees
+    assert second.same == dict.fromkeys(build.FILES, True)
+    text = (tmp_path / "a" / "contract.toml").read_text(encoding="utf-8")
+    made = contract.parse(text, tmp_path / "a", "tiny build")
+    assert made.n_pairs == 2
+    assert made.networks["segnet"].sha256 == first.digests["segnet.safetensors"]
+
+
+def _folder(root: Path, name: str) -> Path:
+    path = root / name
+    path.mkdir()
+    return path
