@@ -270,14 +270,14 @@ def _sane(record: Mapping[str, Any], where: str) -> None:
         if isinstance(value, int) and abs(value) >= 1 << 63:
             raise SchemaMismatch(path, expected="an integer of 64 bits", found="a larger one")
         if isinstance(value, str):
-            odd = next((sign for sign in value if _unprintable(sign)), None)
+            odd = next((sign for sign in value if unprintable(sign)), None)
             if odd is not None:
                 raise SchemaMismatch(path, expected="printable text", found=f"U+{ord(odd):04X}")
             if len(value) > TEXT_LIMIT:
                 raise SchemaMismatch(path, expected=f"at most {TEXT_LIMIT:,} characters", found=f"{len(value):,}")
 
 
-def _unprintable(sign: str) -> bool:
+def unprintable(sign: str) -> bool:
     """Controls, halves of characters and marks that turn the writing direction around."""
     code = ord(sign)
     if sign in "\n\t":

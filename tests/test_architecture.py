@@ -57,6 +57,7 @@ BOOK = {
         "runtime",
         "schema",
     },
+    "verdict": {"comply"},
     "terms": {"errors"},
     "external": {"archive", "contract", "custody", "errors", "evidence", "ledger"},
     "foreign": {"archive", "bitstream", "custody", "errors"},
@@ -83,7 +84,7 @@ BENCH = {
     },
 }
 # Rooms that may reach everything: they tie bench and book together.
-TOP = {"cli", "experiment", "preflight", "record", "search", "__main__", "__init__"}
+TOP = {"cli", "experiment", "judge", "preflight", "record", "search", "__main__", "__init__"}
 HEAVY = {"torch", "numba", "numpy", "av"}
 LINE_LIMIT = 400
 

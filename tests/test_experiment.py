@@ -188,12 +188,13 @@ def test_an_inflation_that_went_wrong_never_becomes_a_score(
     script: str, error: type[Exception], complaint: str, built: Path, toy: Contract, tmp_path: Path
 ) -> None:
     assert toy.raw_bytes // 2 == 110_592
+    limit = 2 if script.startswith("sleep") else 60
     wrong = tmp_path / "wrong"
     wrong.mkdir()
     (wrong / "archive.zip").write_bytes((built / "archive.zip").read_bytes())
     (wrong / "inflate.sh").write_text(script + "\n")
     with pytest.raises(error, match=complaint):
-        replay.inflate(wrong, tmp_path / "work", raw_bytes=110_592, hidden=(), time_limit_s=2)
+        replay.inflate(wrong, tmp_path / "work", raw_bytes=110_592, hidden=(), time_limit_s=limit)
 
 
 def test_a_packet_without_its_parts_is_refused(tmp_path: Path) -> None:

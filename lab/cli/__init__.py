@@ -23,6 +23,8 @@ GROUPS = (
     "run",
     "training",
     "ledger",
+    "packet",
+    "comply",
     "anatomy",
 )
 

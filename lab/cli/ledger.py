@@ -1,10 +1,8 @@
-"""`lab ledger list | show | verify | export | import`: what is on record, ours and what others published."""
+"""`lab ledger list | show | verify | export | schema | import`: what is on record, ours and what others published."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the verbs of this group."""
-    verbs = terminal.group(commands, "ledger", help="what is on record: list, show, verify, export, import")
+    verbs = terminal.group(commands, "ledger", help="what is on record: list, show, verify, export, schema, import")
     listed = terminal.verb(
         verbs, "list", list_, help="every run, best first", example="lab ledger list", json_output=True
     )
@@ -30,14 +28,19 @@ def register(commands: Any) -> None:
         verbs,
         "verify",
         verify_,
-        help="recompute every total, digest and grade",
+        help="recompute every total, digest and grade from what lies on disk",
         example="lab ledger verify",
+        json_output=True,
     )
     export = terminal.verb(
         verbs, "export", export_, help="all runs as one table", example="lab ledger export --format csv -o runs.csv"
     )
     export.add_argument("--format", choices=["csv", "json", "parquet"], default="csv")
     export.add_argument("-o", "--out", type=Path, help="file to write (default: standard output; parquet needs one)")
+    published = terminal.verb(
+        verbs, "schema", schema_, help="the JSON Schema of a record or of the table", example="lab ledger schema run"
+    )
+    published.add_argument("which", choices=["run", "table"])
     imported = terminal.verb(
         verbs,
         "import",
@@ -53,7 +56,7 @@ def register(commands: Any) -> None:
 
 def locate(options: argparse.Namespace, identifier: str) -> str:
     """The contract under which a run id, or a unique prefix of one, is recorded."""
-    hits = sorted(path.parent.parent.name for path in options.ledgers.glob(f"*/runs/{identifier}*.json"))
+    hits: list[str] = sorted(path.parent.parent.name for path in options.ledgers.glob(f"*/runs/{identifier}*.json"))
     if len(set(hits)) == 1:
         return hits[0]
     raise LedgerError(
@@ -73,75 +76,57 @@ def _runs(options: argparse.Namespace, only: str | None = None) -> list[Run]:
     return [run for name in names for run in ledger.runs(contract.load(name, options.ledgers))]
 
 
-def row(run: Run) -> dict[str, Any]:
-    """One run as a flat row."""
-    measured, custody = run.data["evaluation"], run.data["custody"]
-    return {
-        "contract": run.contract,
-        "run": run.id,
-        "recipe": run.recipe,
-        "score": run.total,
-        "bytes": run.archive_bytes,
-        "segnet": measured["segnet"],
-        "posenet": measured["posenet"],
-        "grade": run.grade,
-        "verdict": run.verdict,
-        "axis": run.axis,
-        "parent": " ".join(run.parents),
-        "changed": run.data["recipe"]["changed"],
-        "archive_sha256": custody["archive_sha256"],
-        "runtime_sha256": custody["runtime_sha256"],
-        "recorded_at": run.data["recorded_at"],
-        "supersedes": run.data["supersedes"] or "",
-    }
-
-
 def list_(options: argparse.Namespace) -> None:
     """Print every run."""
-    rows = sorted(
-        (row(run) for run in _runs(options, options.contract)), key=lambda item: (item["contract"], item["score"])
-    )
+    from lab import export
+
+    rows = export.table(_runs(options, options.contract))
     terminal.show(rows, ["contract", "run", "score", "bytes", "grade", "verdict", "changed"], as_json=options.json)
 
 
 def show_(options: argparse.Namespace) -> None:
     """Print one record."""
-    from lab import contract
+    from lab import contract, export
     from lab.ledger import Ledger
 
     under = contract.load(options.contract or locate(options, options.run), options.ledgers)
     found = Ledger(options.ledgers).get(under, options.run)
-    terminal.say(json.dumps(found.data, indent=1, sort_keys=True, ensure_ascii=False))
+    text = json.dumps(found.data, indent=1, sort_keys=True, ensure_ascii=False)
+    terminal.say(export.printable(text))
 
 
-def verify_(options: argparse.Namespace) -> None:
-    """Check every record."""
-    runs = _runs(options)
-    terminal.say(f"{len(runs)} records hold together")
+def verify_(options: argparse.Namespace) -> int:
+    """Check every record against what lies on disk; status 1 where something does not hold."""
+    from lab import audit
+
+    with terminal.progress() as monitor:
+        found = audit.verify(options.ledgers, monitor)
+    if options.json:
+        plain = {"records": found.records, "grades": found.graded, "findings": list(map(str, found.findings))}
+        terminal.say(json.dumps(plain, indent=1, sort_keys=True))
+        return 1 if found.findings else 0
+    for finding in found.findings:
+        terminal.say(str(finding))
+    grades = ", ".join(f"{count} {grade}" for grade, count in sorted(found.graded.items()))
+    verdict = f"{len(found.findings)} things do not hold" if found.findings else "all hold together"
+    terminal.say(f"{found.records} records ({grades or 'none graded'}): {verdict}")
+    return 1 if found.findings else 0
 
 
 def export_(options: argparse.Namespace) -> None:
     """Write all runs as one table."""
-    rows = [row(run) for run in _runs(options)]
-    if options.format == "parquet":
-        import pandas
+    from lab import export
 
-        if options.out is None:
-            raise ValueError("--format parquet needs -o FILE")
-        pandas.DataFrame(rows).to_parquet(options.out, index=False)
-        return
-    if options.format == "json":
-        text = json.dumps(rows, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    else:
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(rows[0]) if rows else ["run"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text = out.getvalue()
-    if options.out is None:
+    text = export.write(export.table(_runs(options)), options.format, options.out)
+    if text is not None:
         terminal.say(text.rstrip("\n"))
-    else:
-        options.out.write_text(text, encoding="utf-8")
+
+
+def schema_(options: argparse.Namespace) -> None:
+    """Print a JSON Schema."""
+    from lab import export
+
+    terminal.say(json.dumps(export.json_schema(options.which), indent=1, sort_keys=True, ensure_ascii=False))
 
 
 def import_(options: argparse.Namespace) -> None:
