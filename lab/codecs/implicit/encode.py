@@ -6,7 +6,6 @@ give the later stages a start. Every candidate is scored from its payload, parse
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,10 @@ from lab.bitstream import Bitstream
 from lab.codecs.base import Monitor, SourceClip
 from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit import polish
+from lab.codecs.implicit.clip import Brisk, Clip, Silent
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.judge import Judge, answers_of
-from lab.codecs.implicit.model import Decoder, Shape
+from lab.codecs.implicit.model import Shape
 from lab.contract import Contract
 from lab.errors import RecipeError, RoundTripMismatch
 from lab.evaluator import networks
@@ -37,6 +37,7 @@ from lab.training.trainer import Trainer
 from lab.video import resample
 
 _LATENTS, _DECODER = "latents", "decoder."
+_PIXELS, _ANSWERS = "pixels", "answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +46,14 @@ class Params:
 
     Attributes:
         widths: channels before each stage and after the last.
-        kernels: side of each stage's convolution; one stage each, every one doubles the grid.
+        kernels: side of each stage's convolution; one stage each, every one doubles the grid, as a shuffled head does.
         latent_dim: numbers per pair.
-        rank, refine, modulated, activation: see `model.Shape`.
+        rank, refine, modulated, shuffled, activation: see `model.Shape`.
         latent_start: latents begin as slow waves along time, or as noise.
         latent_rate: factor on the latents' learning rate.
         up: from the model grid to the frame; training goes through the same up-sampler.
         scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
+        networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
         latent_polish: rounds of trying latent codes one up or down on the real metric.
         sidecar: whether corrections per pair are tried on the real metric.
@@ -64,12 +66,14 @@ class Params:
     rank: int = 6
     refine: int = 0
     modulated: bool = False
+    shuffled: bool = False
     activation: Literal["sin", "gelu"] = "sin"
     latent_start: Literal["waves", "noise"] = "waves"
     latent_rate: float = 5.0
     up: Literal["aligned", "bicubic"] = "aligned"
     scheme: Literal["int8-tensor", "int8-channel", "lsq", "lsq-channel", "depth"] = "lsq"
     bits: int = 8
+    networks: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 500
     latent_polish: int = 0
     sidecar: bool = False
@@ -93,6 +97,7 @@ class Params:
             rank=self.rank,
             refine=self.refine,
             modulated=self.modulated,
+            shuffled=self.shuffled,
             activation=self.activation,
         )
 
@@ -114,36 +119,6 @@ def params_of(recipe: Recipe) -> tuple[Params, tuple[Stage, ...]]:
 def blind(stage: Stage) -> bool:
     """Whether a stage asks neither network."""
     return not (stage.seg or stage.pose or stage.kl or stage.feature)
-
-
-class Clip(nn.Module):
-    """Latents of a whole clip and the decoder: pair numbers int64 (n,) to frames, float (n, 2, 3, h, w), 0-255.
-
-    Latents lie as (dimensions, pairs), so that a quantizer's row is a dimension. With `up` the frames are enlarged as
-    a decoder will do it.
-    """
-
-    def __init__(self, shape: Shape, n_pairs: int, start: str) -> None:
-        super().__init__()
-        self.latents = nn.Parameter(_waves(shape.latent_dim, n_pairs, noisy=start == "noise"))
-        self.decoder = Decoder(shape)
-        self.up: tuple[int, int] | None = None
-
-    def forward(self, index: torch.Tensor) -> torch.Tensor:
-        frames: torch.Tensor = self.decoder(self.latents[:, index].T)
-        return frames if self.up is None else resample.bicubic(frames, self.up)
-
-
-def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:
-    """First latents, float (dimension, n_pairs), of about unit variance."""
-    if noisy:
-        return torch.randn(dimension, n_pairs)
-    # From half a turn over the clip to one turn in sixteen pairs, a constant ratio apart.
-    fastest = max(n_pairs / 16.0, 1.0)
-    turns = 0.5 * (fastest / 0.5) ** torch.linspace(0.0, 1.0, dimension)
-    phase = torch.rand(dimension) * 2.0 * math.pi
-    time = torch.linspace(0.0, 1.0, n_pairs)
-    return math.sqrt(2.0) * torch.sin(2.0 * math.pi * turns[:, None] * time + phase[:, None])
 
 
 def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
@@ -180,11 +155,11 @@ def _polishing(params: Params) -> Iterator[Callable[[Content, Judge, Monitor], C
 
 
 def _head(params: Params, contract: Contract, where: str) -> Head:
-    scale = 1 << len(params.kernels)
+    scale = params.shape((1, 1)).scale
     if any(side % scale for side in contract.model_size):
         raise RecipeError(
             where,
-            expected=f"a model grid of multiples of {scale}, the scale of {len(params.kernels)} stages",
+            expected=f"a model grid of multiples of {scale}, the scale of the decoder",
             found=f"{contract.model_size[0]}x{contract.model_size[1]}",
             fix="use fewer stages",
         )
@@ -217,6 +192,8 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
         return judge.validation(content_of(head, packed))
 
     def fit(part: tuple[Stage, ...], folder: Path, every: int, segnet: nn.Module, posenet: nn.Module) -> Fit:
+        # Pixels alone do not depend on the networks.
+        material = source.contract.source.sha256 if folder.name == _PIXELS else source.contract.digest
         config = TrainConfig(
             stages=part,
             source_bytes=source.contract.source.bytes,
@@ -228,6 +205,7 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
             log_every=20,
             formula=source.contract.formula,
             rates={_LATENTS: params.latent_rate},
+            material=material,
         )
         trainer = Trainer(model, config, folder=folder, monitor=monitor, extra={"recipe": recipe.digest})
         fitted = trainer.fit(index, judge.known, posenet, segnet, validate=validate)
@@ -237,26 +215,18 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
         n_steps = sum(stage.steps for stage in stages[:n_blind])
         silent_pose = Silent((judge.known.pose.shape[1],))
         silent_seg = Silent(tuple(judge.known.logits.shape[1:]))
-        values, _ = fit(stages[:n_blind], source.work / "pixels", n_steps, silent_seg, silent_pose)
+        values, _ = fit(stages[:n_blind], source.work / _PIXELS, n_steps, silent_seg, silent_pose)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(values[name])
     model.up = source.contract.frame_size if params.up == "bicubic" else None
-    return fit(seeing, source.work / "answers", params.validate_every, judge.segnet, judge.posenet)[1]
+    segnet, posenet = judge.segnet, judge.posenet
+    if params.networks == "bfloat16":
+        segnet, posenet = Brisk(segnet), Brisk(posenet)
+    return fit(seeing, source.work / _ANSWERS, params.validate_every, segnet, posenet)[1]
 
 
 Fit = tuple[Mapping[str, torch.Tensor], Mapping[str, Quantized]]
-
-
-class Silent(nn.Module):
-    """A network that always answers zero, float (n, *shape), and costs nothing: for stages that ask none."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(1).expand(len(x), *self.shape)
 
 
 def content_of(head: Head, packed: Mapping[str, Quantized]) -> Content:

@@ -41,7 +41,7 @@ HEADER = Table(
         Field("n_stages", "u8", "stages, each doubles the grid"),
         Field("rank", "u8", "learned maps of a lean stem"),
         Field("refine", "u8", "channels inside the refinement, 0 for none"),
-        Field("modulated", "u8", "1: latents gain the channels of every stage"),
+        Field("options", "u8", "1: latents gain the channels of every stage; 2: the head ends in a pixel shuffle"),
         Field("granularity", GRANULARITY, "one step per weight tensor, or one per row of it"),
         Field("step_kind", STEP_KINDS, "how steps are stored; exponent: powers of two"),
         Field("vectors", ("half", "codes"), "vectors as half-precision numbers, or quantized like the rest"),
@@ -193,7 +193,7 @@ def _values(head: Head) -> dict[str, object]:
         "n_stages": len(shape.kernels),
         "rank": shape.rank,
         "refine": shape.refine,
-        "modulated": int(shape.modulated),
+        "options": int(shape.modulated) + 2 * int(shape.shuffled),
         "granularity": head.granularity,
         "step_kind": head.step_kind,
         "vectors": head.vectors,
@@ -204,7 +204,7 @@ def _values(head: Head) -> dict[str, object]:
 def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
     number = {name: int(value) for name, value in values.items() if not isinstance(value, str)}
     n_stages = number["n_stages"]
-    if len(widths) != 2 * n_stages + 1 or number["modulated"] > 1:
+    if len(widths) != 2 * n_stages + 1 or number["options"] > 3:
         raise UnknownSyntax(
             "implicit header", expected=f"{2 * n_stages + 1} widths and kernels", found=str(len(widths))
         )
@@ -217,7 +217,8 @@ def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
             kernels=tuple(widths[n_stages + 1 :]),
             rank=number["rank"],
             refine=number["refine"],
-            modulated=bool(number["modulated"]),
+            modulated=bool(number["options"] & 1),
+            shuffled=bool(number["options"] & 2),
             activation=cast(Literal["sin", "gelu"], values["activation"]),
         )
     except ValueError as error:

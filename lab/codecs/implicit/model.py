@@ -43,6 +43,7 @@ class Shape:
         rank: learned maps of a lean stem.
         refine: channels inside the refinement, 0 for none.
         modulated: whether latents gain the channels of every stage; lean only.
+        shuffled: whether the head works on half the frame's grid and ends in a pixel shuffle; lean only.
         activation: between layers.
     """
 
@@ -54,6 +55,7 @@ class Shape:
     rank: int = 0
     refine: int = 0
     modulated: bool = False
+    shuffled: bool = False
     activation: Literal["sin", "gelu"] = "sin"
 
     def __post_init__(self) -> None:
@@ -65,13 +67,18 @@ class Shape:
             raise ValueError(f"kernels are 1, 3 or 5 wide, got {self.kernels}")
         if min(self.latent_dim, *self.grid, *self.widths) < 1 or (self.kind == "lean") != (self.rank > 0):
             raise ValueError("sizes are positive, and a rank is what a lean stem has")
-        if self.kind == "published" and (self.modulated or self.refine != self.widths[-1] // 2):
-            raise ValueError("the published decoder is not modulated and refines with half of its last width")
+        if self.kind == "published" and (self.modulated or self.shuffled or self.refine != self.widths[-1] // 2):
+            raise ValueError("the published decoder has no gains, a plain head, and refines with half its last width")
+
+    @property
+    def scale(self) -> int:
+        """How many rows of a frame one row of the stem's grid becomes."""
+        return 1 << (len(self.kernels) + self.shuffled)
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of a decoded frame."""
-        scale = 1 << len(self.kernels)
+        scale = self.scale
         return self.grid[0] * scale, self.grid[1] * scale
 
 
@@ -150,7 +157,7 @@ class Decoder(nn.Module):
             self.rgb_0 = nn.Conv2d(last, 3, 3, padding=1)
             self.rgb_1 = nn.Conv2d(last, 3, 3, padding=1)
         else:
-            self.rgb = nn.Conv2d(last, 6, 3, padding=1)
+            self.rgb = nn.Conv2d(last, 24 if shape.shuffled else 6, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         shape, activate = self.shape, _ACTIVATE[self.shape.activation]
@@ -167,7 +174,8 @@ class Decoder(nn.Module):
         if shape.kind == "published":
             frames = torch.stack([self.rgb_0(x), self.rgb_1(x)], dim=1)
         else:
-            frames = self.rgb(x).unflatten(1, (2, 3))
+            drawn = self.rgb(x)
+            frames = (F.pixel_shuffle(drawn, 2) if shape.shuffled else drawn).unflatten(1, (2, 3))
         return torch.sigmoid(frames) * 255.0
 
 

@@ -1,0 +1,69 @@
+"""What training moves: a clip's latents with their decoder; and stand-ins of the frozen networks for some stages."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from lab.codecs.implicit.model import Decoder, Shape
+from lab.video import resample
+
+
+class Clip(nn.Module):
+    """Latents of a whole clip and the decoder: pair numbers int64 (n,) to frames, float (n, 2, 3, h, w), 0-255.
+
+    Latents lie as (dimensions, pairs), so that a quantizer's row is a dimension. With `up` the frames are enlarged as
+    a decoder will do it.
+    """
+
+    def __init__(self, shape: Shape, n_pairs: int, start: str) -> None:
+        super().__init__()
+        self.latents = nn.Parameter(_waves(shape.latent_dim, n_pairs, noisy=start == "noise"))
+        self.decoder = Decoder(shape)
+        self.up: tuple[int, int] | None = None
+
+    def forward(self, index: torch.Tensor) -> torch.Tensor:
+        frames: torch.Tensor = self.decoder(self.latents[:, index].T)
+        return frames if self.up is None else resample.bicubic(frames, self.up)
+
+
+def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:
+    """First latents, float (dimension, n_pairs), of about unit variance."""
+    if noisy:
+        return torch.randn(dimension, n_pairs)
+    # From half a turn over the clip to one turn in sixteen pairs, a constant ratio apart.
+    fastest = max(n_pairs / 16.0, 1.0)
+    turns = 0.5 * (fastest / 0.5) ** torch.linspace(0.0, 1.0, dimension)
+    phase = torch.rand(dimension) * 2.0 * math.pi
+    time = torch.linspace(0.0, 1.0, n_pairs)
+    return math.sqrt(2.0) * torch.sin(2.0 * math.pi * turns[:, None] * time + phase[:, None])
+
+
+class Silent(nn.Module):
+    """A network that always answers zero, float (n, *shape), and costs nothing: for stages that ask none."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(1).expand(len(x), *self.shape)
+
+
+class Brisk(nn.Module):
+    """A frozen network in bfloat16, float32 in and out: for gradients, never for a score.
+
+    Notes:
+        About a third less time on processors that multiply bfloat16; its answers differ between processors.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            out: torch.Tensor = self.network(x)
+        return out.float()
