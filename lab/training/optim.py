@@ -17,6 +17,8 @@ from torch import nn
 
 from lab.training.schedule import Stage
 
+QUANTIZER = "quantizer"
+
 
 class Optimizers:
     """The optimizers of one stage over named parameters.
@@ -25,7 +27,7 @@ class Optimizers:
         weights: parameters of the model by name, in order.
         extras: learned steps, exponents and depths of the quantizer.
         stage: rates, decay, what is frozen.
-        rates: factor on the learning rate by name prefix, for example {"latents": 10.0}.
+        rates: factor on the learning rate by name prefix, for example {"latents": 10.0}; "quantizer" is the extras'.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Optimizers:
         ]
         if extras:
             # A learned step moves by relative amounts far below a weight's.
-            groups.append({"params": list(extras), "lr": stage.lr, "weight_decay": 0.0})
+            rate = stage.lr * _factor(QUANTIZER, rates or {})
+            groups.append({"params": list(extras), "lr": rate, "weight_decay": 0.0})
         self.all: list[torch.optim.Optimizer] = []
         if groups:
             self.all.append(torch.optim.AdamW(groups, lr=stage.lr, weight_decay=stage.weight_decay, fused=True))
