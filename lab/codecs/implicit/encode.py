@@ -30,6 +30,7 @@ from lab.evaluator import networks
 from lab.recipe import Recipe, fill
 from lab.training import compute, schedule
 from lab.training.config import TrainConfig
+from lab.training.optim import QUANTIZER
 from lab.training.progress import Validation
 from lab.training.quantize import Quantized
 from lab.training.schedule import Stage
@@ -50,7 +51,7 @@ class Params:
         latent_dim: numbers per pair.
         rank, refine, modulated, shuffled, activation: see `model.Shape`.
         latent_start: latents begin as slow waves along time, or as noise.
-        latent_rate: factor on the latents' learning rate.
+        latent_rate, step_rate: factors on the learning rates of latents, and of the quantizer's steps and depths.
         up: from the model grid to the frame; training goes through the same up-sampler.
         scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
         networks: precision of the frozen networks while training; scores are always taken in float32.
@@ -70,6 +71,7 @@ class Params:
     activation: Literal["sin", "gelu"] = "sin"
     latent_start: Literal["waves", "noise"] = "waves"
     latent_rate: float = 5.0
+    step_rate: float = 0.1
     up: Literal["aligned", "bicubic"] = "aligned"
     scheme: Literal["int8-tensor", "int8-channel", "lsq", "lsq-channel", "depth"] = "lsq"
     bits: int = 8
@@ -80,8 +82,10 @@ class Params:
     constants: bool = False
 
     def __post_init__(self) -> None:
-        if self.validate_every < 1 or self.latent_polish < 0 or not 0.0 < self.latent_rate <= 100.0:
-            raise ValueError("validate_every is positive, latent_polish not negative, latent_rate 0 to 100")
+        if self.validate_every < 1 or self.latent_polish < 0:
+            raise ValueError("validate_every is positive and latent_polish not negative")
+        if not (0.0 < self.latent_rate <= 100.0 and 0.0 < self.step_rate <= 100.0):
+            raise ValueError("latent_rate and step_rate are above 0 and at most 100")
         if max(self.widths, default=0) > 255 or max(self.latent_dim, self.rank, self.refine) > 126:
             raise ValueError("widths reach 255; latent_dim, rank and refine 126")
         self.shape((1, 1))
@@ -204,7 +208,7 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
             checkpoint_every=200,
             log_every=20,
             formula=source.contract.formula,
-            rates={_LATENTS: params.latent_rate},
+            rates={_LATENTS: params.latent_rate, QUANTIZER: params.step_rate},
             material=material,
         )
         trainer = Trainer(model, config, folder=folder, monitor=monitor, extra={"recipe": recipe.digest})
