@@ -1,8 +1,9 @@
 """The comparison clip: original and decoded frames stacked in one video, so that no player can let them drift.
 
-One file holds both panes of every frame; a page cuts them apart on canvas. Panes start on macroblock boundaries, so
-the encoder never mixes the two. The file carries no tags and no encoder remarks, repeats bit for bit, and is kept in
-a cache under the digest of everything that went into it. A clip illustrates a run; it is never score authority.
+One file holds both panes of every frame; a page cuts them apart on canvas. Panes fill whole macroblocks: the encoder
+never mixes the two, and its bytes repeat (x264 reads memory beyond a width that is no multiple of 16). The file carries
+no tags and no encoder remarks, and is kept in a cache under the digest of everything that went into it. A clip
+illustrates a run; it is never score authority.
 
 This is the only module of the site that touches pictures, and it imports what it needs for that when it must encode.
 """
@@ -39,7 +40,7 @@ ENCODER = {
     "threads": "1",
     "pix_fmt": "yuv420p",
     "poster": "webp 78",
-    "layout": "1",
+    "layout": "2",
 }
 Monitor = Callable[[str, int, int], None]
 
@@ -161,19 +162,19 @@ def _encode(entry: Entry, target: Path, crf: int) -> tuple[dict[str, Any], tuple
 
     assert entry.clip is not None
     fps, (height, width) = entry.contract.source.rate, entry.contract.frame_size
-    pitch, even_width = -(-height // BLOCK_PX) * BLOCK_PX, width + width % 2
+    pitch, whole_width = (-(-side // BLOCK_PX) * BLOCK_PX for side in (height, width))
     panes: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
     total = _count(entry.clip)
     poster_frame, number = total // 3, 0
     options = {name: ENCODER[name] for name in ("preset", "g", "bf", "threads")}
     with av.open(str(target), "w", format="mp4", options={"fflags": "+bitexact"}) as out:
         stream = out.add_stream("libx264", rate=fps, options={**options, "crf": str(crf)})
-        stream.width, stream.height, stream.pix_fmt = even_width, 2 * pitch, ENCODER["pix_fmt"]
+        stream.width, stream.height, stream.pix_fmt = whole_width, 2 * pitch, ENCODER["pix_fmt"]
         stream.codec_context.thread_count = 1
         for number, pair in enumerate(_both(entry, width, height), 1):
             if number - 1 == poster_frame:
                 panes.append(pair)
-            margins = ((0, pitch - height), (0, even_width - width), (0, 0))
+            margins = ((0, pitch - height), (0, whole_width - width), (0, 0))
             stacked = np.concatenate([np.pad(pane, margins, mode="edge") for pane in pair])
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stacked), format="rgb24")
             frame.pts, frame.time_base = number - 1, 1 / fps
@@ -196,7 +197,7 @@ def _both(entry: Entry, width: int, height: int) -> Iterator[tuple[NDArray[np.ui
 
 
 def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
-    """RGB frames of a file, cut or scaled to a size; an even-sized coding of an odd-sized picture is cut."""
+    """RGB frames of a file, cut or scaled to a size; what an encoder added to fill its blocks is cut."""
     import av
     import numpy as np
 
@@ -206,7 +207,7 @@ def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
         for number, frame in enumerate(container.decode(stream)):
             if number >= FRAME_LIMIT:
                 return
-            near = 0 <= frame.width - width <= 1 and 0 <= frame.height - height <= 1
+            near = 0 <= frame.width - width < BLOCK_PX and 0 <= frame.height - height < BLOCK_PX
             picture = frame if near else frame.reformat(width=width, height=height)
             yield picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)[:height, :width]
 

@@ -69,6 +69,7 @@ PUBLIC: dict[str, str] = {
     "custody.machine.cores": "number of cores",
     "custody.walls": "walls around the inflating process",
     "custody.exact_arithmetic": "fp32 without reduced-precision modes",
+    "custody.charge.*": "reading of the charge rule: mode, findings, constants",
     "grade": "grade of the evidence",
     "grade_reasons": "every reason for that grade",
     "supersedes": "id of the record that this one replaces",
@@ -82,6 +83,7 @@ PUBLIC_EVIDENCE: dict[str, str] = {
     "anatomy.json": "sections of the archive, to the byte",
     "recipe.toml": "the recipe as it was run",
     "pairs.csv": "distortion of every pair in full precision",
+    "replay.json": "later replays of the packet",
 }
 
 # controls, directional overrides and isolates, zero-width and invisible characters, private use, lone surrogates, tags

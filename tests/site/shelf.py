@@ -300,7 +300,7 @@ def draw(path: Path, *, size: tuple[int, int], n_frames: int, noise: int) -> Non
     chance = np.random.default_rng(7)
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as out:
         stream = out.add_stream("libx264", rate=20, options={"crf": "12", "preset": "veryfast", "threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = -(-width // 16) * 16, -(-height // 16) * 16, "yuv420p"
         for number in range(n_frames):
             sky, horizon = rows / height, 0.45 * height
             picture = np.stack([90 + 110 * sky, 120 + 90 * sky, 170 + 40 * sky], axis=-1)
@@ -317,7 +317,8 @@ def draw(path: Path, *, size: tuple[int, int], n_frames: int, noise: int) -> Non
             block = max(2, width // 40)
             for bit in range(BITS):
                 picture[0:block, bit * block : (bit + 1) * block] = 255 if number >> bit & 1 else 0
-            even = np.pad(picture.clip(0, 255).astype(np.uint8), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            margins = ((0, -height % 16), (0, -width % 16), (0, 0))
+            even = np.pad(picture.clip(0, 255).astype(np.uint8), margins, mode="edge")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             frame.pts = number
             out.mux(stream.encode(frame))

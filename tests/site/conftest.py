@@ -1,0 +1,46 @@
+"""One synthetic ledger and one built site, shared by the tests of a worker."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import shelf
+
+from lab.site import book, check, clips, plan, render
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
+
+
+def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
+    """What build.py does up to writing: book, plan, checked tree."""
+    shelves = book.load(source, ledgers)
+    entries = [entry for one in shelves.shelves for entry in one.entries]
+    media = clips.prepare(entries, cache, lambda *_: None, jobs=1)
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
+    tree = render.render(planned, TEMPLATES)
+    return SimpleNamespace(book=shelves, plan=planned, tree=tree, facts=check.check(tree), media=media)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> shelf.Made:
+    """A synthetic ledger; nobody changes it."""
+    return shelf.make(tmp_path_factory.mktemp("shelf"))
+
+
+@pytest.fixture(scope="session")
+def built(made: shelf.Made, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The site of that ledger, in memory."""
+    return build(made.ledgers, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> shelf.Made:
+    """A ledger of three runs without clips, to be broken by a test."""
+    return shelf.make(tmp_path, runs=shelf.RUNS[:3], clips=0)

@@ -1,0 +1,171 @@
+"""Only declared fields are published, and hostile texts are inert wherever they stand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import html5lib
+import pytest
+import shelf
+from conftest import build
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab import schema
+from lab.errors import LeakFound
+from lab.site import check, leaks, sanitize
+
+HOSTILE = {
+    "script": "<script>alert(1)</script><img src=x onerror=alert(2)>",
+    "formula": '=HYPERLINK("https://x","y")',
+    "order": "safe\u202egpj.exe",
+    "hidden": "a\u200bb\u00adc\x00d\ue000e",
+    "surrogate": "x\ud800y",
+    "template": "{{ 7 * 7 }}{% for x in y %}",
+    "quote": '" onmouseover="alert(1)" x=\'',
+    "long": "word" * 1500,
+}
+
+
+def plant(made: shelf.Made) -> str:
+    """Hostile texts in every free text of one record; gives its id."""
+    identifier = made.ids["x265-camera-crf30-intra"]
+    path = made.ledgers / shelf.NAME / "runs" / f"{identifier}.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["verdict_reason"] = HOSTILE["script"] + HOSTILE["order"]
+    record["recipe"]["question"] = HOSTILE["template"] + HOSTILE["quote"]
+    record["recipe"]["changed"] = HOSTILE["formula"]
+    record["recipe"]["params"] = {
+        "<b>key</b>": HOSTILE["script"],
+        "list": [HOSTILE["hidden"]],
+        "surrogate": HOSTILE["surrogate"],
+    }
+    record["grade_reasons"] = list(HOSTILE.values())
+    record["notes"] = [HOSTILE["long"]]
+    record["custody"]["machine"] = {"processor": HOSTILE["quote"], "hostname": "build-7", "user": "someone"}
+    record["custody"]["walls"] = [HOSTILE["order"]]
+    record["evaluation"]["encode_s"] = float("nan")
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return identifier
+
+
+def test_hostile_texts_stay_texts_on_every_page(small: shelf.Made, tmp_path: Path) -> None:
+    identifier = plant(small)
+    built = build(small.ledgers, tmp_path / "cache")
+    for name, content in built.tree.items():
+        if name.endswith(".html"):
+            html = content.decode()
+            document = html5lib.parse(html, namespaceHTMLElements=False)
+            assert all(script.get("src") for script in document.iter("script")), name
+            assert not [e for e in document.iter() if any(str(key).startswith("on") for key in e.attrib)], name
+            assert not [e for e in document.iter("img") if e.get("src") == "x"], name
+            assert sanitize.is_inert(html.replace("\n", " ")), name
+    page = built.tree[f"runs/{shelf.NAME}/{identifier}/index.html"].decode()
+    assert "⟨U+202E⟩" in page
+    assert "{{ 7 * 7 }}" in page
+    assert "flagged" in built.tree[f"ledger/{shelf.NAME}/index.html"].decode()
+
+
+def test_undeclared_fields_are_withheld_and_listed(small: shelf.Made, tmp_path: Path) -> None:
+    plant(small)
+    built = build(small.ledgers, tmp_path / "cache")
+    everything = b"".join(
+        content for name, content in built.tree.items() if isinstance(content, bytes) and "withheld" not in name
+    )
+    assert b"build-7" not in everything
+    assert b"someone" not in everything
+    listed = json.loads(built.tree["data/withheld.json"])
+    assert {"custody.machine.hostname", "custody.machine.user"} <= {item["field"] for item in listed}
+    assert any(item["field"] == "evaluation.encode_s" and "finite" in item["reason"] for item in listed)
+
+
+def test_files_of_evidence_that_are_not_declared_stay_private(small: shelf.Made, tmp_path: Path) -> None:
+    folder = small.ledgers / shelf.NAME / "evidence" / small.ids["baseline-fast"]
+    (folder / "log.txt").write_text("private", encoding="utf-8")
+    (folder / "report.txt").unlink()
+    (folder / "report.txt").symlink_to(folder / "log.txt")
+    built = build(small.ledgers, tmp_path / "cache")
+    assert not [name for name in built.tree if name.endswith("log.txt")]
+    assert f"data/{shelf.NAME}/{small.ids['baseline-fast']}/report.txt" not in built.tree
+
+
+def test_the_csv_holds_no_formula_and_reads_back(small: shelf.Made, tmp_path: Path) -> None:
+    identifier = plant(small)
+    text = build(small.ledgers, tmp_path / "cache").tree[f"data/{shelf.NAME}/ledger.csv"].decode()
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert rows[identifier]["changed"] == "'" + HOSTILE["formula"]
+    assert float(rows[identifier]["score"]) > 0
+    assert len(rows) == 3
+
+
+@given(st.text())
+def test_a_csv_cell_never_starts_a_formula_and_survives_a_reader(text: str) -> None:
+    cell = sanitize.csv_cell(text)
+    read = next(csv.reader(io.StringIO(f"{cell},end\n")), [""])[0] if text else ""
+    assert not re.match(r"[=+\-@\t\r|%]", read)
+
+
+@given(st.text())
+def test_inert_text_is_inert_and_can_be_encoded(text: str) -> None:
+    assert sanitize.is_inert(sanitize.inert(text))
+    sanitize.inert(text).encode()
+
+
+def test_every_field_of_the_ledger_schema_is_declared() -> None:
+    tables = {"": schema.TOP, **{f"{name}.": table for name, (table, _) in schema.NESTED.items()}}
+    fields = {f"{prefix}{name}" for prefix, table in tables.items() for name in table}
+    declared = set(sanitize.PUBLIC)
+    for name in fields - declared:
+        assert any(public.startswith(f"{name}.") for public in declared), name
+    tops = {public.split(".")[0] for public in declared}
+    assert tops == set(schema.TOP)
+
+
+LEAKS = {
+    "path": "log in /home/someone/runs/x",
+    "root": '{"out": "/root/tac/x.zip"}',
+    "mac": "/Users/someone/clip.mp4",
+    "windows": "C:\\Users\\someone\\x",
+    "file": "file:///etc/x",
+    "private": "at 10.2.3.4:22",
+    "lan": "host build7.internal",
+    "mail": "write to someone@example.org",
+    "ssh": "ssh -p 22 someone@203.0.113.9",
+    "key": "-----BEGIN RSA PRIVATE KEY-----",
+    "token": "ghp_" + "a1B2" * 9,
+    "assign": "API_KEY=0123456789abcdef",
+    "map": "//# sourceMappingURL=x.js.map",
+}
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_a_planted_leak_stops_the_build_and_is_not_repeated(kind: str) -> None:
+    with pytest.raises(LeakFound) as caught:
+        check.check({"data/x/report.txt": f"fine\n{LEAKS[kind]}\n".encode()})
+    assert "data/x/report.txt:2" in str(caught.value)
+    assert "someone" not in str(caught.value)
+
+
+def test_a_leak_inside_a_zip_is_found() -> None:
+    import zipfile
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", "x\n/home/someone/y\n")
+    assert [hit.path for hit in leaks.scan([("packet/archive.zip", out.getvalue())])] == ["packet/archive.zip/a.txt"]
+
+
+def test_digests_links_and_policies_are_no_leaks() -> None:
+    noise = "\n".join([f"{'%064x' % (i * 7919**9)}  file" for i in range(300)])
+    noise += '\n<a href="/data/minidrive/ledger.json"> https://example.org/home/x integrity="sha256-abc+/="'
+    assert leaks.scan([("data/x.html", noise.encode())]) == []
+
+
+def test_an_address_that_the_author_declared_is_spared() -> None:
+    page = b"write to me@example.org"
+    assert leaks.scan([("index.html", page)])
+    assert not leaks.scan([("index.html", page)], ("me@example.org",))
