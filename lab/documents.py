@@ -163,14 +163,24 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def release_manifest(run: Run, contract: Contract) -> dict[str, Any]:
-    """What is released, what may be said of it, and where it will stand once it is published."""
+def release_manifest(run: Run, contract: Contract, urls: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What is released, what may be said of it, and where it stands or will stand.
+
+    Args:
+        urls: addresses that are public already, by a name of `PLACEHOLDERS`; the others stay placeholders.
+
+    Raises:
+        ValueError: an unknown name, or no https address.
+    """
+    for name, url in (urls or {}).items():
+        if name not in PLACEHOLDERS or not url.startswith("https://"):
+            raise ValueError(f"expected NAME=https://..., NAME one of {', '.join(PLACEHOLDERS)}; got {name}={url}")
     data = run.data
     kept, measured = data["custody"], data["evaluation"]
     return {
         "schema": "lab.release/1",
         "release_name": run.id,
-        "public_urls": {name: f"${{{name.upper()}_URL}}" for name in PLACEHOLDERS},
+        "public_urls": {name: (urls or {}).get(name, f"${{{name.upper()}_URL}}") for name in PLACEHOLDERS},
         "frontier": {
             "name": run.recipe,
             "score": run.total,

@@ -173,8 +173,8 @@ def read_pairs(text: str) -> Pairs:
     Raises:
         EvaluationError: other columns, a gap in the numbering, or a value that is no distortion.
     """
-    rows = list(csv.reader(io.StringIO(text)))
     try:
+        rows = list(csv.reader(io.StringIO(text)))
         if rows[0] != ["pair", "segnet", "posenet"] or len(rows) < 2:
             raise ValueError("other columns, or no row")
         if [int(row[0]) for row in rows[1:]] != list(range(len(rows) - 1)):

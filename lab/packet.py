@@ -47,12 +47,14 @@ def of_run(
     *,
     archive_data: bytes | None = None,
     decoder: Runtime | None = None,
+    urls: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the complete packet of a recorded run into a new folder.
 
     Args:
         archive_data: the archive, where the ledger does not keep it (made again from the recipe).
         decoder: the runtime tree, where the ledger does not keep it.
+        urls: public addresses for the release manifest, see `documents.PLACEHOLDERS`.
 
     Raises:
         PacketError: the folder exists, or archive or runtime of the record cannot be had; the message says how.
@@ -83,7 +85,7 @@ def of_run(
     files[FILE_NAME] = (contract.root / FILE_NAME).read_bytes()
     files["README.md"] = documents.readme(run, contract, requirements).encode()
     files["CITATION.cff"] = documents.citation(run, contract).encode()
-    files["release_manifest.json"] = plain(documents.release_manifest(run, contract)).encode()
+    files["release_manifest.json"] = plain(documents.release_manifest(run, contract, urls)).encode()
     return write(target, files, finish=lambda draft: _papers(draft, files, run, contract))
 
 

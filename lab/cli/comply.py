@@ -24,8 +24,8 @@ def register(commands: Any) -> None:
     parser.add_argument("--contract", help="whose formula and sample count to check (default: the packet's)")
     parser.add_argument("--contest-final", action="store_true", help="also demand what a final submission must have")
     parser.add_argument("--strict", action="store_true", help="let warnings fail")
-    parser.add_argument("--sha256", help="digest that the archive must have")
-    parser.add_argument("--bytes", type=int, help="size that the archive must have")
+    parser.add_argument("--sha256", help="digest that the archive must have (default: as in this ledger)")
+    parser.add_argument("--bytes", type=int, help="size that the archive must have (default: as in this ledger)")
 
 
 def comply_(options: argparse.Namespace) -> int:
@@ -41,11 +41,12 @@ def comply_(options: argparse.Namespace) -> int:
         if options.contract:
             raise
         under = None
+    known = _on_record(options, under)
     found = comply.check(
         options.packet,
         under,
-        sha256=options.sha256,
-        n_bytes=options.bytes,
+        sha256=options.sha256 or known.get("sha256"),
+        n_bytes=options.bytes or known.get("n_bytes"),
         contest_final=options.contest_final,
     )
     failed = found.failed(strict=options.strict)
@@ -59,6 +60,21 @@ def comply_(options: argparse.Namespace) -> int:
     passed = sum(check.passed for check in found.checks)
     terminal.say(f"{passed} of {len(found.checks)} checks passed, mode {found.mode}; {verdict}")
     return 1 if failed else 0
+
+
+def _on_record(options: argparse.Namespace, under: Any) -> dict[str, Any]:
+    """Digest and size of the archive as this ledger has them, for a packet that names one of its runs."""
+    from lab.errors import LedgerError
+    from lab.ledger import Ledger
+
+    if under is None:
+        return {}
+    try:
+        name = json.loads((options.packet / "record.json").read_text(encoding="utf-8"))["id"]
+        run = Ledger(options.ledgers).get(under, str(name))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, LedgerError):
+        return {}
+    return {"sha256": run.data["custody"]["archive_sha256"], "n_bytes": run.archive_bytes}
 
 
 def _contract(options: argparse.Namespace) -> Any:

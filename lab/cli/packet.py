@@ -26,6 +26,9 @@ def register(commands: Any) -> None:
     build.add_argument(
         "--encode", action="store_true", help="make the archive again from its recipe, where the ledger keeps none"
     )
+    build.add_argument(
+        "--url", action="append", default=[], metavar="NAME=URL", help="a public address for the release manifest"
+    )
     verify = terminal.verb(
         verbs,
         "verify",
@@ -61,7 +64,7 @@ def build_(options: argparse.Namespace) -> None:
     if options.encode and not ledger.archive(under.name, run.data["custody"]["archive_sha256"]).is_file():
         built = _encode(options, run, under, ledger)
     else:
-        built = packet.of_run(options.out, run, under, ledger)
+        built = packet.of_run(options.out, run, under, ledger, urls=_urls(options))
     names = sorted(path.name for path in built.iterdir())
     terminal.say(f"{options.out}: {len(names)} entries: {', '.join(names)}")
     terminal.say(f"next: lab packet verify {options.out}")
@@ -83,7 +86,12 @@ def _encode(options: argparse.Namespace, run: Any, under: Any, ledger: Any) -> P
             ledger,
             archive_data=(made / "archive.zip").read_bytes(),
             decoder=runtime.of_packet(made),
+            urls=_urls(options),
         )
+
+
+def _urls(options: argparse.Namespace) -> dict[str, str]:
+    return {name: url for name, _, url in (item.partition("=") for item in options.url)}
 
 
 def verify_(options: argparse.Namespace) -> int:
