@@ -102,7 +102,7 @@ def parse(data: bytes, where: str) -> list[Member]:
             infos = archive.infolist()
             if not 0 < len(infos) <= MEMBER_LIMIT:
                 raise PacketError(where, expected=f"1 to {MEMBER_LIMIT} members", found=str(len(infos)))
-            _check_names([info.filename for info in infos], where)
+            _check_names([info.orig_filename for info in infos], where)
             if sum(info.file_size for info in infos) > MEMBER_LIMIT_BYTES:
                 raise PacketError(
                     where, expected=f"at most {MEMBER_LIMIT_BYTES:,} bytes unpacked", found="a larger claim"
@@ -142,6 +142,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes, where:
     start = info.header_offset + _LOCAL_HEADER_BYTES
     if data[start : start + name_bytes] != info.orig_filename.encode("utf-8" if flags & 0x800 else "cp437"):
         raise PacketError(place, expected="one name in both headers", found="two")
+    end = start + name_bytes + extra_bytes + info.compress_size
+    if end > len(data) or (method == zipfile.ZIP_STORED and info.compress_size != info.file_size):
+        raise PacketError(place, expected=f"{info.compress_size:,} stored bytes", found="other sizes")
     with archive.open(info) as stream:
         content = stream.read(info.file_size + 1)
     if len(content) != info.file_size or (info.is_dir() and content):
@@ -158,9 +161,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes, where:
 
 
 def _check_names(names: list[str], where: str) -> None:
-    folded = {name.removesuffix("/").casefold() for name in names}
-    if len(folded) != len(names):
+    if len({name.removesuffix("/").casefold() for name in names}) != len(names):
         raise PacketError(where, expected="every name once", found="duplicate names")
+    files = {name.casefold() for name in names if not name.endswith("/")}
     for name in names:
         parts = name.removesuffix("/").split("/")
         unsafe = (
@@ -169,7 +172,7 @@ def _check_names(names: list[str], where: str) -> None:
             or len(name.encode("utf-8", errors="replace")) > NAME_LIMIT_BYTES
             or any(not part or part.startswith(".") for part in parts)
             or any(ord(character) < 32 or ord(character) == 127 for character in name)
-            or any("/".join(parts[:depth]).casefold() in folded for depth in range(1, len(parts)))
+            or any("/".join(parts[:depth]).casefold() in files for depth in range(1, len(parts)))
         )
         if unsafe:
             raise PacketError(
