@@ -5,7 +5,8 @@
     cite      numbers in prose, each with its run                                anatomy   where an archive's bytes go
     prose     Markdown, sanitized                                                clips     the stacked comparison video
     sanitize  the allowlist of public fields, inert text                         render    pages through templates
-    data      ledger files for machines                                          check     links, anchors, limits
+    data      ledger files for machines                                          packets   the packet beside the pages
+    others    what others measured, never ranked                                 check     links, anchors, limits
     leaks     what must not be in a published tree                               publish   one swap of `public/`
 
 Main types: `book.Book`, `book.Board`, `book.Entry`, `plan.Page`, `charts.Chart`. May import: the book of this

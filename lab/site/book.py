@@ -171,6 +171,7 @@ class Book:
 
     site: Site
     source: Path
+    ledgers: Path
     shelves: tuple[Shelf, ...]
     main: Shelf | None
     withheld: tuple[Withheld, ...]
@@ -198,7 +199,7 @@ def load(source: Path, ledgers: Path) -> Book:
     shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld) for name in names)
     filled = [shelf for shelf in shelves if shelf.entries]
     main = filled[0] if filled else (shelves[0] if shelves else None)
-    return Book(site=site, source=source, shelves=shelves, main=main, withheld=tuple(withheld))
+    return Book(site=site, source=source, ledgers=ledgers, shelves=shelves, main=main, withheld=tuple(withheld))
 
 
 def load_site(path: Path) -> Site:

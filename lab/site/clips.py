@@ -34,7 +34,7 @@ BLOCK_PX = 16
 QUALITY_STEPS = (21, 25, 29, 33, 38)
 # what decides the bytes besides the two inputs; part of the cache key
 ENCODER = {
-    "preset": "fast",
+    "preset": "veryfast",
     "g": "20",
     "bf": "2",
     "threads": "1",

@@ -13,7 +13,6 @@ from lab.site.book import Book, Entry, Shelf
 
 Content = bytes | Path
 EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
-MANIFEST = "manifest-sha256.txt"
 
 # column of the CSV -> path into the record
 COLUMNS: dict[str, str] = {
@@ -110,16 +109,6 @@ def files(book: Book) -> dict[str, Content]:
     tree["data/withheld.json"] = dump(
         [{"where": item.where, "field": item.field, "reason": item.reason} for item in book.withheld]
     )
-    return tree
-
-
-def packet(entry: Entry | None) -> dict[str, Content]:
-    """The packet of a run beside the pages: archive, evidence, and a manifest that `sha256sum -c` reads."""
-    if entry is None or entry.archive is None:
-        return {}
-    tree: dict[str, Content] = {"packet/archive.zip": entry.archive}
-    tree |= {f"packet/{item.name}": item.path for item in entry.evidence}
-    tree[f"packet/{MANIFEST}"] = manifest(tree, "packet/")
     return tree
 
 

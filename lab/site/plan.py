@@ -17,12 +17,22 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import data, details, figures, host, lineage, prose
+from lab.site import data, details, figures, host, lineage, others, packets, prose
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
 from lab.site.data import Content
+from lab.site.packets import Packet
 from lab.site.prose import Desk, Rendered
 
+# key of a page, address, text
+NAV = (
+    ("ledger", "/ledger/", "Ledger"),
+    ("notebook", "/notebook/", "Notebook"),
+    ("reading", "/reading/", "How to read"),
+    ("judges", "/judges/", "Judges"),
+    ("others", "/others/", "Others"),
+    ("glossary", "/glossary/", "Glossary"),
+)
 KINDS = ("added", "changed", "fixed", "removed", "format")
 
 
@@ -61,6 +71,7 @@ class Plan:
     book: Book
     pages: tuple[Page, ...]
     files: Mapping[str, Content]
+    nav: tuple[tuple[str, str, str], ...]
     waiting: tuple[Rendered, ...] = field(default=())
 
 
@@ -77,20 +88,24 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     board = book.main.boards[0] if book.main and book.main.boards else None
     media, files = _media(clips)
     files |= data.files(book)
-    packet = data.packet(board.frontier if board else None)
-    files |= packet
+    packet = packets.of(board.frontier if board else None, book.ledgers)
+    files |= packet.files
     words = _glossary_words(book)
     desk = partial(Desk, book, board, makers(board), words)
     texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "changes")}
     pages = [_landing(book, board, media, texts["notebook"]), *_ledgers(book), *_runs(book, media, files)]
     pages += [*_notebook(texts["notebook"]), *_prose(book, texts["pages"], board, packet, files)]
+    facts = others.load(book.ledgers / "external")
+    pages += [] if facts.is_empty else [_others(facts)]
     pages += [_glossary(book, desk()), _changes(texts["changes"]), _data(book, files), _not_found()]
     files |= {"_headers": host.headers_file(), "_redirects": host.redirects_file()}
     files["robots.txt"] = host.robots_file(book.site.url)
     if book.site.url:
         files["sitemap.xml"] = host.sitemap_file(book.site.url, (page.url for page in pages if page.url != "/404.html"))
     waiting = tuple(text for group in texts.values() for text in group if text.waits_for)
-    return Plan(book=book, pages=tuple(pages), files=files, waiting=waiting)
+    there = {page.url for page in pages}
+    nav = tuple(item for item in NAV if item[1] in there)
+    return Plan(book=book, pages=tuple(pages), files=files, nav=nav, waiting=waiting)
 
 
 def _media(clips: Mapping[str, Clip]) -> tuple[dict[str, Media], dict[str, Content]]:
@@ -256,7 +271,7 @@ def _notebook(texts: list[Rendered]) -> list[Page]:
 
 
 def _prose(
-    book: Book, texts: list[Rendered], board: Board | None, packet: Mapping[str, Content], files: Mapping[str, Content]
+    book: Book, texts: list[Rendered], board: Board | None, packet: Packet, files: Mapping[str, Content]
 ) -> list[Page]:
     pages = []
     for text in texts:
@@ -265,8 +280,8 @@ def _prose(
         context: dict[str, Any] = {"text": text}
         if judges:
             context |= {
-                "packet": data.listing(packet, sorted(packet)),
-                "best": board.frontier if board and packet else None,
+                "packet": packet,
+                "listing": data.listing(packet.files, sorted(packet.files)),
                 "archives": [(entry, data.archive_url(entry)) for entry in sorted(kept, key=lambda e: (e.total, e.id))],
             }
         pages.append(
@@ -327,6 +342,18 @@ def _data(book: Book, files: Mapping[str, Content]) -> Page:
         description="The ledger as files for machines, and what was withheld.",
         context={"files": data.listing(files, names), "reasons": sorted(reasons.items()), "shelves": book.shelves},
         modules=("copy",),
+    )
+
+
+def _others(facts: others.Others) -> Page:
+    return Page(
+        url="/others/",
+        template="others.html",
+        title="What others measured",
+        description="The public record of the contest, with its sources; never ranked beside runs of this lab.",
+        context={"facts": facts},
+        nav="others",
+        modules=("chart", "table"),
     )
 
 

@@ -20,13 +20,6 @@ from lab.site.charts import Figure
 from lab.site.data import Content
 from lab.site.plan import FigureMakers, Page, Plan
 
-NAV = (
-    ("ledger", "/ledger/", "Ledger"),
-    ("notebook", "/notebook/", "Notebook"),
-    ("reading", "/reading/", "How to read"),
-    ("judges", "/judges/", "Judges"),
-    ("glossary", "/glossary/", "Glossary"),
-)
 _ROOTED = re.compile(r'(\s(?:href|src|poster|data-src|data-archive)=")/')
 
 
@@ -41,7 +34,7 @@ def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environmen
     )
     formats = ("score", "full", "byte_count", "size", "signed", "signed_bytes", "percent", "scientific", "seconds")
     found.filters.update({name: getattr(show, name) for name in (*formats, "plain", "short_digest", "date")})
-    found.globals.update(nav=NAV, asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score)
+    found.globals.update(asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score)
     return found
 
 
@@ -91,7 +84,7 @@ def render(plan: Plan, templates: Path) -> dict[str, Content]:
     """The whole tree: pages, assets, data and media, by path."""
     urls, tree = assets(plan.book.source / "assets")
     found = environment(templates, urls)
-    found.globals.update(site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
+    found.globals.update(nav=plan.nav, site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
     tree.update(plan.files)
     for page in plan.pages:
         if page.path in tree:

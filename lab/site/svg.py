@@ -106,12 +106,17 @@ def path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:
 
 
 def shape(kind: str, x: float, y: float, radius: float = 6.0) -> Markup:
-    """A mark that is told apart by form as well as by colour: disc, diamond, square, or an arrow off the scale."""
+    """A mark that is told apart by form as well as by colour: disc, diamond, square or triangle."""
     if kind == "promoted":
         return tag("circle", class_="mark promoted", cx=x, cy=y, r=radius)
     if kind == "open":
         side = radius * 1.6
         return tag("rect", class_="mark open", x=x - side / 2, y=y - side / 2, width=side, height=side)
+    if kind == "external":
+        low = y + radius * 0.8
+        return tag(
+            "path", class_="mark external", d=path([(x, y - radius), (x + radius, low), (x - radius, low)], closed=True)
+        )
     r = radius * 1.12
     return tag("path", class_="mark rejected", d=path([(x, y - r), (x + r, y), (x, y + r), (x - r, y)], closed=True))
 

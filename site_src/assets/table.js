@@ -34,10 +34,12 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   filters.setAttribute("role", "search");
   const text = Object.assign(document.createElement("input"), { type: "search", autocomplete: "off" });
   const verdict = document.createElement("select");
-  for (const name of ["every verdict", ...new Set(rows.map((row) => row.dataset.verdict))]) verdict.add(new Option(name));
+  const verdicts = new Set(rows.map((row) => row.dataset.verdict).filter(Boolean));
+  for (const name of ["every verdict", ...verdicts]) verdict.add(new Option(name));
+  const noun = table.dataset.noun ?? "runs";
   const count = Object.assign(document.createElement("output"), {});
   const label = (words, field) => { const box = document.createElement("label"); box.append(words, field); return box; };
-  filters.append(label("Filter by any word", text), label("Verdict", verdict), count);
+  filters.append(label("Filter by any word", text), ...(verdicts.size ? [label("Verdict", verdict)] : []), count);
   table.parentElement.before(filters);
 
   const filter = () => {
@@ -49,7 +51,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       row.hidden = !fits;
       shown += fits;
     }
-    count.textContent = `${shown} of ${rows.length} runs`;
+    count.textContent = `${shown} of ${rows.length} ${noun}`;
   };
   text.addEventListener("input", filter);
   verdict.addEventListener("change", filter);

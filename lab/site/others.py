@@ -1,0 +1,214 @@
+"""What others measured: public facts with their sources, grade external, on a page of their own and never ranked.
+
+The collections lie in `ledgers/external` (see `ledgers/README.md`). Only the fields named here reach the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from lab.errors import SiteError
+from lab.site import charts, svg
+from lab.site import format as show
+from lab.site.charts import Cell, Chart, Figure, Mark
+from lab.site.sanitize import inert
+
+FILE_LIMIT_BYTES = 4 << 20
+NAMED_ROWS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRow:
+    """One row of the public board, as printed."""
+
+    title: str
+    rank: int
+    stated: float
+    n_bytes: int | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """An idea that others tried and buried, with the mechanism that killed it."""
+
+    title: str
+    family: str
+    mechanism: str
+    numbers: str
+    revisit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """An archive of somebody else as far as its streams are known; `rest` is what no source explains."""
+
+    title: str
+    n_bytes: int
+    streams: tuple[tuple[str, int, str], ...]
+    rest: int
+    bar: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """Everything that the page shows."""
+
+    rows: tuple[BoardRow, ...]
+    lanes: tuple[Lane, ...]
+    anatomies: tuple[Anatomy, ...]
+    findings: tuple[tuple[str, str], ...]
+    chart: Figure | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Is there nothing to show?"""
+        return not (self.rows or self.lanes or self.anatomies)
+
+
+def load(folder: Path) -> Others:
+    """The collections of a folder; empty where there are none.
+
+    Raises:
+        SiteError: a file is not a collection of external facts.
+    """
+    board = _records(folder / "leaderboard.json", "records")
+    rows = tuple(_row(item) for item in board if item.get("grade") == "external" and "stated" in item["claim"])
+    lanes = tuple(_lane(item) for item in _records(folder / "dead-lanes.json", "records"))
+    known = [item for item in _records(folder / "archives.json", "records") if item.get("kind") == "anatomy"]
+    anatomies = tuple(found for item in known if (found := _anatomy(item)))
+    findings = tuple(
+        (_text(item, "trap"), _text(item, "says")) for item in _records(folder / "findings.json", "findings")
+    )
+    return Others(
+        rows=tuple(sorted(rows, key=lambda row: row.rank)),
+        lanes=tuple(sorted(lanes, key=lambda lane: (lane.family, lane.title))),
+        anatomies=tuple(sorted(anatomies, key=lambda item: item.n_bytes)),
+        findings=findings,
+        chart=_chart(rows),
+    )
+
+
+def _records(path: Path, key: str) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        if path.stat().st_size > FILE_LIMIT_BYTES:
+            raise ValueError(f"more than {FILE_LIMIT_BYTES:,} bytes")
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[key]
+        return found
+    except (ValueError, KeyError, TypeError) as error:
+        raise SiteError(f"external/{path.name}", expected="a collection of facts", found=str(error)[:200]) from None
+
+
+def _text(item: Mapping[str, Any], key: str) -> str:
+    return inert(str(item.get(key, "")))[:600]
+
+
+def _row(item: Mapping[str, Any]) -> BoardRow:
+    facts, n_bytes = item["facts"], item.get("archive_bytes")
+    url = _text(facts, "url")
+    return BoardRow(
+        title=_text(item, "title"),
+        rank=int(facts.get("rank") or 0),
+        stated=float(item["claim"]["stated"]),
+        n_bytes=int(n_bytes) if n_bytes else None,
+        url=url if url.startswith("https://github.com/") else "",
+    )
+
+
+def _lane(item: Mapping[str, Any]) -> Lane:
+    facts = item["facts"]
+    numbers = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in facts.get("evidence", {}).items()]
+    return Lane(
+        title=_text(item, "title"),
+        family=_text(facts, "family"),
+        mechanism=_text(facts, "mechanism"),
+        numbers=inert("; ".join(numbers[:5]))[:300],
+        revisit=_text(facts, "revisit_when"),
+        source=inert(", ".join(map(str, item.get("sources", []))))[:300],
+    )
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(_number(part) for part in value[:3])
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)[:80]
+
+
+def _anatomy(item: Mapping[str, Any]) -> Anatomy | None:
+    facts, n_bytes = item["facts"], item.get("archive_bytes")
+    streams = tuple(
+        (_text(part, "name"), int(part["bytes"]), _text(part, "encoding"))
+        for part in facts.get("streams", ())
+        if isinstance(part.get("bytes"), int)
+    )
+    rest = int(n_bytes or 0) - sum(size for _, size, _ in streams)
+    if not n_bytes or len(streams) < 2 or rest < 0:
+        return None
+    parts = [
+        (float(size), f"tone tone-{index % 8}", f"{name}: {show.byte_count(size)} bytes")
+        for index, (name, size, _) in enumerate(streams)
+    ]
+    parts += [(float(rest), "unread", f"not explained: {show.byte_count(rest)} bytes")] if rest else []
+    title = _text(item, "title")
+    bar = charts.bar(
+        parts, float(n_bytes), label=f"{title}: {len(streams)} streams of {show.byte_count(n_bytes)} bytes"
+    )
+    return Anatomy(title=title, n_bytes=int(n_bytes), streams=streams, rest=rest, bar=bar)
+
+
+def _chart(rows: tuple[BoardRow, ...]) -> Figure | None:
+    known = [row for row in rows if row.n_bytes]
+    if len(known) < 2:
+        return None
+    best = sorted(known, key=lambda row: row.stated)[:NAMED_ROWS]
+    low, high = best[0], max(known, key=lambda row: row.stated)
+    marks = tuple(
+        Mark(
+            x=float(row.n_bytes or 0),
+            y=row.stated,
+            kind="external",
+            tip=f"{row.title}: stated {row.stated}, {show.byte_count(row.n_bytes or 0)} bytes, external",
+            href=row.url,
+            name=row.title if row in best or row is high else "",
+        )
+        for row in known
+    )
+    chart = Chart(
+        key="public-board",
+        title="The public board: stated score against archive bytes",
+        x=svg.padded((float(row.n_bytes or 0) for row in known), "archive, bytes (log scale)", log=True),
+        y=svg.padded((row.stated for row in known), "score as stated, another contract", log=True),
+        marks=marks,
+    )
+    finding = Markup(
+        "{} of {} rows of the public board have a known archive size. The lowest stated score is {} ({}), "
+        'with {} bytes. <span class="signature">another contract, mixed axes, grade external: not comparable with '
+        "any run of this lab</span>"
+    ).format(len(known), len(rows), low.stated, low.title, show.byte_count(low.n_bytes or 0))
+    return Figure(
+        key=chart.key,
+        title="The public board, as stated",
+        finding=finding,
+        drawings=(charts.both(chart),),
+        columns=("rank", "entry", "score as stated", "bytes"),
+        rows=tuple(
+            (
+                Cell(text=str(row.rank)),
+                Cell(text=row.title, href=row.url),
+                Cell(text=str(row.stated), sort=row.stated),
+                Cell(text=show.byte_count(row.n_bytes) if row.n_bytes else "not stated"),
+            )
+            for row in rows
+        ),
+        legend=(("external", "row of the public board"),),
+        table_title="All rows of the board",
+    )
