@@ -194,7 +194,7 @@ def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
         if name and (spot := svg.place_label(name, x, y, taken, frame, 7.0 if mark.best else 0.0)):
             weight = "name best" if mark.best else "name"
             labels.append(tag("text", name, class_=weight, x=spot[0], y=spot[1], text_anchor=spot[2]))
-    return tag("g", tag("g", *labels, aria_hidden="true"), *parts)
+    return tag("g", tag("g", *labels, aria_hidden="true", paint_order="stroke"), *parts)
 
 
 def bar(parts: Sequence[tuple[float, str, str]], total: float, *, label: str, height: float = 34.0) -> Markup:
@@ -202,9 +202,9 @@ def bar(parts: Sequence[tuple[float, str, str]], total: float, *, label: str, he
     at, inner = 0.0, [tag("title", label)]
     for value, kind, tip in parts:
         width = 1000.0 * value / total
-        inner.append(
-            tag("rect", tag("title", tip), class_=kind, x=f"{at:.3f}", y="0", width=f"{width:.3f}", height=height)
-        )
+        thin = " hair" if width < 4.0 else ""  # an outline would hide it
+        place: dict[str, str | float] = {"x": f"{at:.3f}", "y": "0", "width": f"{width:.3f}", "height": height}
+        inner.append(tag("rect", tag("title", tip), class_=kind + thin, vector_effect="non-scaling-stroke", **place))
         at += width
     return tag(
         "svg",

@@ -151,7 +151,7 @@ def _anatomy(item: Mapping[str, Any]) -> Anatomy | None:
         if isinstance(part.get("bytes"), int)
     )
     rest = int(n_bytes or 0) - sum(size for _, size, _ in streams)
-    if not n_bytes or len(streams) < 2 or rest < 0:
+    if not n_bytes or len(streams) < 2 or not 0 <= rest <= n_bytes / 2:
         return None
     parts = [
         (float(size), f"tone tone-{index % 8}", f"{name}: {show.byte_count(size)} bytes")

@@ -11,7 +11,7 @@ import tomllib
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _SLOT = re.compile("\ue000(\\d+)\ue001")
 _ALONE = re.compile("<p>\\s*\ue000(\\d+)\ue001\\s*</p>")
 _HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 _FRONT = re.compile(r"\A\+\+\+\n(.*?)\n\+\+\+\n", re.DOTALL)
-_TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+_TABLES = re.compile("<table>")
 Figures = Mapping[str, Callable[..., Markup]]
 
 
@@ -202,7 +202,7 @@ def render(document: Document, desk: Desk) -> Rendered:
     except (jinja2.TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, LabError) as error:
         raise _placed(error, document) from None
     html = sanitize.clean_html(_markdown().render(text).replace('style="text-align:right"', 'class="number"'))
-    html = html.replace("<table>", _TABLE).replace("</table>", "</table></div>")
+    html = _TABLES.sub(_numbered(), html).replace("</table>", "</table></div>")
     return Rendered(document=document, html=desk.fill(html), cited=tuple(desk.cited.values()))
 
 
@@ -231,6 +231,12 @@ def with_anchors(html: Markup) -> Markup:
 def slugify(text: str) -> str:
     """An anchor: lower case, words joined by dashes."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"<[^>]*>", "", text).lower()).strip("-") or "section"
+
+
+def _numbered() -> Callable[[re.Match[str]], str]:
+    """Each table in a frame that scrolls by itself, told apart by number for screen readers."""
+    numbers = count(1)
+    return lambda _: f'<div class="scroll" tabindex="0" role="region" aria-label="Table {next(numbers)}"><table>'
 
 
 def _markdown() -> MarkdownIt:
