@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from lab import archive, codecs, experiment, recipe
 from lab.bitstream import Bitstream
 from lab.codecs.base import SourceClip, silent
-from lab.codecs.implicit import decode, judge, packing, polish, published
+from lab.codecs.implicit import decode, dual, judge, packing, polish, published
 from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit.clip import Clip
 from lab.codecs.implicit.content import Content, Head
@@ -294,6 +294,17 @@ def test_the_pose_network_reaches_every_latent(clip: SourceClip, stream: Bitstre
     free = replace(toy, formula=replace(toy.formula, segnet=0.0))
     slopes = judge.Judge(known, segnet, posenet, free).slopes(syntax.read(stream.payload), 1e-3, 0.3)
     assert (slopes.abs().sum(dim=0) > 0.0).all()
+
+
+def test_training_against_both_decodes_reports_every_axis(clip: SourceClip, tmp_path: Path) -> None:
+    first, second = np.stack(list(clip.pairs())), np.stack(list(dual.pairs(clip)))
+    assert first.shape == second.shape and 0.0 < np.abs(first.astype(int) - second).mean() < 8.0
+    text = asked('decodes = "both"\nnoisy = true')
+    made = codecs.get("implicit").encode(elsewhere(clip, tmp_path), text, silent)
+    rows = [line.split(",") for line in (tmp_path / "axes.csv").read_text().splitlines()]
+    assert [row[0] for row in rows] == ["axis", "evaluator", "chroma repeated", "noise"]
+    assert len({row[1] + row[2] for row in rows}) == 4
+    assert codecs.get("implicit").encode(elsewhere(clip, tmp_path / "b"), text, silent).payload == made.payload
 
 
 def test_a_lean_stem_spends_what_its_docstring_says() -> None:

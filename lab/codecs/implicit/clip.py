@@ -15,7 +15,7 @@ class Clip(nn.Module):
     """Latents of a whole clip and the decoder: pair numbers int64 (n,) to frames, float (n, 2, 3, h, w), 0-255.
 
     Latents lie as (dimensions, pairs), so that a quantizer's row is a dimension. With `up` the frames are enlarged as
-    a decoder will do it.
+    a decoder will do it; when `noisy`, every pixel moves by -1, 0 or 1 grey level.
     """
 
     def __init__(self, shape: Shape, n_pairs: int, start: str) -> None:
@@ -23,10 +23,19 @@ class Clip(nn.Module):
         self.latents = nn.Parameter(_waves(shape.latent_dim, n_pairs, noisy=start == "noise"))
         self.decoder = Decoder(shape)
         self.up: tuple[int, int] | None = None
+        self.noisy = False
 
     def forward(self, index: torch.Tensor) -> torch.Tensor:
-        frames: torch.Tensor = self.decoder(self.latents[:, index].T)
-        return frames if self.up is None else resample.bicubic(frames, self.up)
+        latents = self.latents[:, index].T
+        frames: torch.Tensor = self.decoder(latents)
+        if self.up is not None:
+            frames = resample.bicubic(frames, self.up)
+        if self.noisy:
+            # Seeded by the latents as they are: another draw at every step, the same one after a resume.
+            seed = int(latents.detach().double().abs().sum() * 2.0**20)
+            noise = torch.randint(-1, 2, frames.shape, generator=torch.Generator().manual_seed(seed))
+            frames = frames + noise
+        return frames
 
 
 def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:

@@ -18,8 +18,8 @@ from torch import nn
 
 from lab.bitstream import Bitstream
 from lab.codecs.base import Monitor, SourceClip
+from lab.codecs.implicit import dual, polish
 from lab.codecs.implicit import format as syntax
-from lab.codecs.implicit import polish
 from lab.codecs.implicit.clip import Brisk, Clip, Silent
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.judge import Judge, answers_of
@@ -34,6 +34,7 @@ from lab.training.optim import QUANTIZER
 from lab.training.progress import Validation
 from lab.training.quantize import Quantized
 from lab.training.schedule import Stage
+from lab.training.targets import Targets
 from lab.training.trainer import Trainer
 from lab.video import resample
 
@@ -53,6 +54,8 @@ class Params:
         latent_start: latents begin as slow waves along time, or as noise.
         latent_rate, step_rate: factors on the learning rates of latents, and of the quantizer's steps and depths.
         up: from the model grid to the frame; training goes through the same up-sampler.
+        decodes: whether training knows the evaluator's decode of the source, or a second one with repeated chroma too.
+        noisy: whether training moves pixels by up to one grey level; see `dual`.
         scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
         networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
@@ -73,6 +76,8 @@ class Params:
     latent_rate: float = 5.0
     step_rate: float = 0.1
     up: Literal["aligned", "bicubic"] = "aligned"
+    decodes: Literal["evaluator", "both"] = "evaluator"
+    noisy: bool = False
     scheme: Literal["int8-tensor", "int8-channel", "lsq", "lsq-channel", "depth"] = "lsq"
     bits: int = 8
     networks: Literal["float32", "bfloat16"] = "float32"
@@ -140,10 +145,13 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
         segnet, posenet = networks.load(contract)
         known = answers_of(source, segnet, posenet, monitor)
         judge = Judge(known, segnet, posenet, contract)
-        packed = _train(source, recipe, head, judge, monitor)
+        second = dual.answers(source, segnet, posenet) if params.decodes == "both" or params.noisy else None
+        packed = _train(source, recipe, head, judge, second if params.decodes == "both" else None, monitor)
         content = content_of(head, packed)
         for step in _polishing(params):
             content = step(content, judge, monitor)
+        if second is not None:
+            dual.report(content, judge, second, contract, source.work / "axes.csv")
     bitstream = syntax.write(content)
     _prove(bitstream.payload, content)
     return bitstream
@@ -182,7 +190,9 @@ def _head(params: Params, contract: Contract, where: str) -> Head:
     )
 
 
-def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor: Monitor) -> Mapping[str, Quantized]:
+def _train(
+    source: SourceClip, recipe: Recipe, head: Head, judge: Judge, second: Targets | None, monitor: Monitor
+) -> Mapping[str, Quantized]:
     """The packed tensors of the best candidate."""
     params, stages = params_of(recipe)
     with torch.random.fork_rng(devices=[]):
@@ -190,7 +200,8 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
         model = Clip(head.shape, head.n_pairs, params.latent_start)
     n_blind = next(number for number, stage in enumerate(stages) if not blind(stage))
     seeing = stages[n_blind:]
-    index = (torch.arange(head.n_pairs),)
+    known = judge.known if second is None else dual.joined(judge.known, second)
+    index = (torch.arange(known.n_pairs) % head.n_pairs,)
 
     def validate(packed: Mapping[str, Quantized], _values: Mapping[str, torch.Tensor]) -> Validation:
         return judge.validation(content_of(head, packed))
@@ -212,7 +223,7 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
             material=material,
         )
         trainer = Trainer(model, config, folder=folder, monitor=monitor, extra={"recipe": recipe.digest})
-        fitted = trainer.fit(index, judge.known, posenet, segnet, validate=validate)
+        fitted = trainer.fit(index, known, posenet, segnet, validate=validate)
         return fitted.values, fitted.packed
 
     if n_blind:
@@ -223,6 +234,7 @@ def _train(source: SourceClip, recipe: Recipe, head: Head, judge: Judge, monitor
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(values[name])
+    model.noisy = params.noisy
     model.up = source.contract.frame_size if params.up == "bicubic" else None
     segnet, posenet = judge.segnet, judge.posenet
     if params.networks == "bfloat16":

@@ -69,6 +69,11 @@ class Judge:
         found = self.measure(self.seen(frames, parsed.head) for frames in decode.rendered(parsed))
         return self.worth(found, len(payload))
 
+    @staticmethod
+    def payload_bytes(content: Content) -> int:
+        """Size of a content's payload."""
+        return len(syntax.write(content).payload)
+
     def worth(self, found: Distortion, payload_bytes: int) -> Validation:
         """What a distortion at a size is worth."""
         return self._scale.validation(found, payload_bytes + ARCHIVE_BYTES)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from lab.codecs.base import Monitor
 from lab.codecs.implicit import decode
-from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit.content import SIDECAR_UNIT, Content
 from lab.codecs.implicit.judge import Judge
 from lab.training.progress import Validation
@@ -96,7 +95,7 @@ def _biased(content: Content, frames: list[torch.Tensor], judge: Judge) -> Valid
     """What a content is worth whose frames before the biases are known."""
     biases = torch.from_numpy(content.biases())
     found = judge.measure(judge.seen(batch + biases, content.head) for batch in frames)
-    return judge.worth(found, len(syntax.write(content).payload))
+    return judge.worth(found, judge.payload_bytes(content))
 
 
 def best_changes(
