@@ -45,6 +45,7 @@ _SELF_READING = {"__file__", "__loader__", "__spec__", "__doc__"}
 _SELF_ATTRIBUTES = {*_SELF_READING, "__code__", "_getframe", "f_code", "co_filename", "orig_argv"}
 _DYNAMIC_MODULES = {"marshal", "pickle", "dill", "cloudpickle", "inspect", "importlib", "runpy", "linecache"}
 _BLOB = re.compile(rf"[A-Za-z0-9+/=_\-!#$%&()*;<>?@^`{{|}}~]{{{BLOB_LIMIT_CHARACTERS},}}")
+_WORD = re.compile(r"[^\W\d_]{2,24}")
 _VIDEO = re.compile(r"\.(?:mkv|mp4|hevc|h265|265|h264|ivf|y4m|webm|mov)\b|(?:^|/)videos(?:/|$)", re.IGNORECASE)
 _WEIGHTS = re.compile(r"\.(?:safetensors|pth?|onnx|ckpt|npz?|pkl|tflite)\b|(?:pose|seg)net\b.*\.\w+$", re.IGNORECASE)
 _OUTSIDE = re.compile(r"^(?:/|~/|\.\./|[A-Za-z]:\\)[\w.]|/\.\./")
@@ -181,6 +182,11 @@ def _is_number(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float | complex)
 
 
+def _speaks(text: str, share: float) -> bool:
+    """Is at least this share of a text made of words? Hexadecimal and the like are not, however they are spaced."""
+    return " " in text and sum(map(len, _WORD.findall(text))) >= share * len(text)
+
+
 def _constant(name: str, node: ast.Constant, document: bool, tally: _Tally) -> Iterator[Finding]:
     """Breaches of one constant; its size goes to the tally."""
     value = node.value
@@ -195,8 +201,7 @@ def _constant(name: str, node: ast.Constant, document: bool, tally: _Tally) -> I
         return
     size = len(value.encode("utf-8", errors="replace")) if isinstance(value, str) else len(value)
     text = value if isinstance(value, str) else value.decode("latin-1")
-    dense = isinstance(value, bytes) or (size > 64 and not document and text.count(" ") * 24 < len(text))
-    if dense:
+    if isinstance(value, bytes) or (size > 48 and not _speaks(text, 0.3 if document else 0.5)):
         tally.dense_bytes += size if size > 16 else 0
     else:
         tally.text_bytes += size
