@@ -100,23 +100,14 @@ def check(
             packet=folder.name, mode=None, checks=(Check(rule="files.tree", passed=False, what=str(error)),)
         )
     found += _files(folder, tree, contest_final)
-    members = {}
-    for item in _zip(tree, sha256, n_bytes):
-        if isinstance(item, dict):
-            members = item
-        else:
-            found.append(item)
-    mode = None
-    for entry in _charge(tree, members):
-        if isinstance(entry, str):
-            mode = entry
-        else:
-            found.append(entry)
+    found += _zip(tree, sha256, n_bytes)
+    files, reading = _reading(tree)
+    found += _charge(files, reading)
     found += _evidence(tree, contract, contest_final)
     found += _public(tree)
     if contest_final:
         found += _final(tree, contract, sha256, n_bytes)
-    return Compliance(packet=folder.name, mode=mode, checks=tuple(found))
+    return Compliance(packet=folder.name, mode=reading.mode, checks=tuple(found))
 
 
 def _files(folder: Path, tree: Mapping[str, Path], contest_final: bool) -> Iterator[Check]:
@@ -136,7 +127,7 @@ def _files(folder: Path, tree: Mapping[str, Path], contest_final: bool) -> Itera
             yield Check(rule="files.manifest", passed=False, what=str(error)[:300])
 
 
-def _zip(tree: Mapping[str, Path], sha256: str | None, n_bytes: int | None) -> Iterator[Check | dict[str, bytes]]:
+def _zip(tree: Mapping[str, Path], sha256: str | None, n_bytes: int | None) -> Iterator[Check]:
     path = tree.get("archive.zip")
     if path is None:
         return
@@ -153,7 +144,6 @@ def _zip(tree: Mapping[str, Path], sha256: str | None, n_bytes: int | None) -> I
         yield Check(rule="zip.safe", passed=False, what=str(error)[:300])
         return
     yield Check(rule="zip.safe", passed=True, what=f"{len(members)} members, headers agree, names are safe")
-    yield {member.name: member.content for member in members}
     yield Check(
         rule="zip.single-member", passed=len(members) == 1, what=f"{len(members)} members",
         severity="warning" if len(members) > 1 else "error",
@@ -167,8 +157,8 @@ def _zip(tree: Mapping[str, Path], sha256: str | None, n_bytes: int | None) -> I
         yield Check(rule="size.expected", passed=size == n_bytes, what=f"{size:,} bytes, expected {n_bytes:,}")
 
 
-def _charge(tree: Mapping[str, Path], members: Mapping[str, bytes]) -> Iterator[Check | str]:
-    """The charge rule over everything that inflating may run or read."""
+def _reading(tree: Mapping[str, Path]) -> tuple[dict[str, bytes], relocation.Reading]:
+    """Everything that inflating may run or read beside the archive, and how it stands to the charge rule."""
     ours = {name for name in tree if name.startswith(f"{runtime.FOLDER}/")}
     papers = {"archive.zip", "report.txt", "README.md", custody.MANIFEST}
     beside = ours | {"inflate.sh"} if ours else set(tree) - papers
@@ -176,20 +166,27 @@ def _charge(tree: Mapping[str, Path], members: Mapping[str, bytes]) -> Iterator[
     declared = None
     if "compliance.json" in tree:
         declared = _json(tree["compliance.json"]).get("mode")
-    reading = relocation.read(files, members, declared if isinstance(declared, str) else None)
+    try:
+        members = (
+            {item.name: item.content for item in archive.read(tree["archive.zip"])} if "archive.zip" in tree else {}
+        )
+    except LabError:
+        members = {}  # stated by `zip.safe`
+    return files, relocation.read(files, members, declared if isinstance(declared, str) else None)
+
+
+def _charge(files: Mapping[str, bytes], reading: relocation.Reading) -> Iterator[Check]:
     by_rule: dict[str, list[str]] = {}
     for finding in reading.findings:
         by_rule.setdefault(finding.rule, []).append(f"{finding.path}:{finding.line}: {finding.what}")
     for rule in sorted({*RULES_OF_CHARGE, *by_rule}):
         seen = by_rule.get(rule, [])
         yield Check(rule=rule, passed=not seen, what="; ".join(seen[:3])[:400] or RULES_OF_CHARGE[rule])
-    source = {custody.sha256_bytes(content): name for name, content in files.items()}
     yield Check(
-        rule="charge.total", passed=bool(source),
+        rule="charge.total", passed=bool(files),
         what=f"{sum(map(len, files.values())):,} bytes of decoder beside the archive, {reading.dense_bytes:,} of them "
         f"constants; the rule-faithful rate charges all of it",
     )  # fmt: skip
-    yield reading.mode
 
 
 RULES_OF_CHARGE = {
@@ -213,7 +210,8 @@ def _evidence(tree: Mapping[str, Path], contract: Contract | None, needed: bool)
     """Does the evidence agree with the archive, with itself and with the formula?"""
     path = tree.get("evaluation.json")
     if path is None:
-        yield Check(rule="evaluation.present", passed=not needed, what="no evaluation.json", severity="warning")
+        severity = "error" if needed else "warning"
+        yield Check(rule="evaluation.present", passed=False, what="no evaluation.json", severity=severity)
         return
     data = _json(path)
     measured, kept = _table(data, "evaluation"), _table(data, "custody")

@@ -15,7 +15,7 @@ _FIGURES = {
     "archive_bytes": r"Submission file size:\s*([0-9,]{1,30})",
     "source_bytes": r"Original uncompressed size:\s*([0-9,]{1,30})",
     "rate": rf"Compression Rate:\s*{_FLOAT}",
-    "total": rf"Final score:[^\n]*=\s*{_FLOAT}",
+    "total": rf"Final score:[^\n=]*=\s*{_FLOAT}",
     "n_pairs": r"results over ([0-9,]{1,30}) samples",
 }
 
@@ -82,5 +82,5 @@ def digest(text: str) -> str | None:
 
 def precision(text: str) -> float:
     """Half a unit of the last digit in which a report prints its total: the public evaluator prints two decimals."""
-    match = re.search(r"Final score:[^\n]*=\s*[0-9]+(?:\.([0-9]+))?", text)
+    match = re.search(r"Final score:[^\n=]*=\s*[0-9]+(?:\.([0-9]+))?", text)
     return 0.5 * 10.0 ** -len(match.group(1) or "") if match else 0.0
