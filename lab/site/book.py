@@ -137,6 +137,15 @@ class Board:
         roots = [entry for entry in self.entries if not entry.run.parents and entry.ranked]
         return roots[0] if roots else None
 
+    @cached_property
+    def children(self) -> dict[str, list[Entry]]:
+        """Runs by the id of the parent that they depart from, oldest first."""
+        out: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            if entry.parent:
+                out.setdefault(entry.parent, []).append(entry)
+        return out
+
     def of_recipe(self, name: str) -> Entry | None:
         """The newest run of a recipe."""
         return next((entry for entry in reversed(self.entries) if entry.run.recipe == name), None)
@@ -149,6 +158,11 @@ class Shelf:
     contract: Contract
     entries: tuple[Entry, ...]
     boards: tuple[Board, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """State of the contract."""
+        return self.contract.digest
 
     @cached_property
     def by_id(self) -> dict[str, Entry]:
@@ -221,15 +235,14 @@ def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld]) -> Shelf
     entries = [_entry(run, contract, store, withheld) for run in runs]
     replaced = {str(run.data["supersedes"]): run.id for run in runs if run.data["supersedes"]}
     entries = [replace(entry, superseded_by=replaced.get(entry.id)) for entry in entries]
+    digest = contract.digest
     axes = sorted({entry.run.axis for entry in entries}, key=lambda axis: (axis != "cpu", axis))
     boards = []
     for axis in axes:
         comparable = tuple(
             entry
             for entry in entries
-            if entry.run.axis == axis
-            and entry.superseded_by is None
-            and entry.data["contract_sha256"] == contract.digest
+            if entry.run.axis == axis and entry.superseded_by is None and entry.data["contract_sha256"] == digest
         )
         if comparable:
             boards.append(Board(contract=contract, axis=axis, entries=comparable))

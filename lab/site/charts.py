@@ -48,10 +48,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One cell of the table behind a figure; `sort` is the value that a reader sorts by."""
+    """One cell of the table behind a figure; `sort` is the value that a reader sorts by, `frame` one of the clip."""
 
     text: str
     href: str = ""
+    frame: int | None = None
     sort: float | str | None = None
 
     @property

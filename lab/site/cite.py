@@ -89,7 +89,7 @@ class Cited:
     def _with(self, other: object, how: Callable[[float, float], float]) -> Cited:
         if isinstance(other, Cited):
             here, there = self.sources[0], other.sources[0]
-            if (here.contract.digest, here.run.axis) != (there.contract.digest, there.run.axis):
+            if here.contract.name != there.contract.name or here.run.axis != there.run.axis:
                 raise SiteError(f"{here.id} and {there.id}", expected="runs of one contract and axis", found="two")
             sources = self.sources + tuple(e for e in other.sources if e.id not in {s.id for s in self.sources})
             return Cited(how(self.value, other.value), sources)

@@ -18,8 +18,12 @@ WORST = 10
 SHOWN_PIXELS = 9
 
 
-def pairs(entry: Entry) -> Figure | None:
-    """Distortion of every pair in display order; None where it was not kept."""
+def pairs(entry: Entry, shown_frames: int = 0) -> Figure | None:
+    """Distortion of every pair in display order; None where it was not kept.
+
+    Args:
+        shown_frames: how many frames the comparison clip on the same page has; pairs among them link to it.
+    """
     if not entry.pairs:
         return None
     count = len(entry.pairs)
@@ -51,7 +55,7 @@ def pairs(entry: Entry) -> Figure | None:
         rows=tuple(
             (
                 Cell(text=str(i), sort=float(i)),
-                Cell(text=f"{2 * i}, {2 * i + 1}"),
+                Cell(text=f"{2 * i}, {2 * i + 1}", frame=2 * i + 1 if 2 * i + 1 < shown_frames else None),
                 Cell(text=show.percent(entry.pairs[i][0], 3), sort=entry.pairs[i][0]),
                 Cell(text=show.scientific(entry.pairs[i][1]), sort=entry.pairs[i][1]),
             )

@@ -29,30 +29,54 @@ TEXT_SUFFIXES = (
     ".webmanifest",
 )
 MEMBER_LIMIT_BYTES = 8 << 20
-_PRINTABLE = re.compile(rb"[\x20-\x7e]{6,}")
+SHORTEST_STRING = {".mp4": 24, ".webp": 24}  # coded pictures hold short texts by chance; ours carry no tags at all
 
-# rule -> pattern over bytes; each is precise enough to stay silent on digests and integrity attributes
-RULES: dict[str, re.Pattern[bytes]] = {
-    "absolute path of a machine": re.compile(
-        rb"(?<![\w./:<-])/(?:home|root|Users|work|tmp|var/(?:folders|tmp|lib)|mnt|workspace|opt|private|usr/local|content)/[\w.-]+"
+# rule -> (texts of which one must occur, in lower case; pattern). Precise enough to stay silent on digests and links.
+RULES: dict[str, tuple[tuple[bytes, ...], re.Pattern[bytes]]] = {
+    "absolute path of a machine": (
+        (b"/home/", b"/root/", b"/users/", b"/work/", b"/tmp/", b"/var/", b"/mnt/", b"/workspace/", b"/opt/")
+        + (b"/private/", b"/usr/local/", b"/content/"),
+        re.compile(
+            rb"(?<![\w./:<-])/(?:home|root|Users|work|tmp|var/(?:folders|tmp|lib)|mnt|workspace|opt|private|usr/local"
+            rb"|content)/[\w.-]+"
+        ),
     ),
-    "path of a Windows user": re.compile(rb"[A-Za-z]:\\(?:Users|Documents and Settings)\\\w+"),
-    "file URL": re.compile(rb"\bfile://"),
-    "private address": re.compile(
-        rb"(?<![\d.])(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.\d{1,3}\.\d{1,3}(?![\d.])"
+    "path of a Windows user": (
+        (b":\\users\\", b":\\documents"),
+        re.compile(rb"[A-Za-z]:\\(?:Users|Documents and Settings)\\\w+"),
     ),
-    "private host": re.compile(rb"\b[\w-]+\.(?:internal|intranet|lan|corp|localdomain)\b(?!\w)"),
-    "e-mail address": re.compile(rb"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b"),
-    "SSH endpoint": re.compile(rb"\bssh\s+(?:-\w+\s+\S+\s+)*[\w.-]+@[\w.-]+"),
-    "private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-    "access token": re.compile(
-        rb"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|AKIA[A-Z0-9]{16}|hf_[A-Za-z]{30,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}"
-        rb"|AIza[\w-]{35}|glpat-[\w-]{20,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})"
+    "file URL": ((b"file://",), re.compile(rb"\bfile://")),
+    "private address": (
+        (b"10.", b"192.168.", b"172.", b"169.254."),
+        re.compile(
+            rb"(?<![\d.])(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.\d{1,3}\.\d{1,3}(?![\d.])"
+        ),
     ),
-    "secret assignment": re.compile(
-        rb"(?i)\b[\w-]*(?:secret|password|passwd|api_?key|access_?token|auth_?token)\s*[=:]\s*[\"']?[^\s\"'{}<>()]{8,}"
+    "private host": (
+        (b".internal", b".intranet", b".lan", b".corp", b".localdomain"),
+        re.compile(rb"\b[\w-]+\.(?:internal|intranet|lan|corp|localdomain)\b(?!\w)"),
     ),
-    "source map": re.compile(rb"sourceMappingURL="),
+    "e-mail address": (
+        (b"@",),
+        re.compile(rb"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b"),
+    ),
+    "SSH endpoint": ((b"ssh",), re.compile(rb"\bssh\s+(?:-\w+\s+\S+\s+)*[\w.-]+@[\w.-]+")),
+    "private key": ((b"private key",), re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    "access token": (
+        (b"gh", b"github_pat_", b"akia", b"hf_", b"sk-", b"xox", b"aiza", b"glpat-", b"eyj"),
+        re.compile(
+            rb"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|AKIA[A-Z0-9]{16}|hf_[A-Za-z]{30,}|sk-[\w-]{20,}"
+            rb"|xox[abpr]-[\w-]{10,}|AIza[\w-]{35}|glpat-[\w-]{20,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})"
+        ),
+    ),
+    "secret assignment": (
+        (b"secret", b"password", b"passwd", b"apikey", b"api_key", b"access", b"auth"),
+        re.compile(
+            rb"(?i)\b[\w-]{0,40}(?:secret|password|passwd|api_?key|access_?token|auth_?token)\s{0,4}[=:]\s{0,4}"
+            rb"[\"']?[^\s\"'{}<>()]{8,}"
+        ),
+    ),
+    "source map": ((b"sourcemappingurl=",), re.compile(rb"sourceMappingURL=")),
 }
 
 
@@ -79,7 +103,10 @@ def _scan_file(name: str, content: bytes, spared: list[bytes]) -> Iterator[Findi
     for part, text in _texts(name, content):
         for mark in spared:
             text = text.replace(mark, b"")
-        for rule, pattern in RULES.items():
+        lowered = text.lower()
+        for rule, (needles, pattern) in RULES.items():
+            if not any(needle in lowered for needle in needles):
+                continue
             for found in pattern.finditer(text):
                 yield Finding(path=part, line=text.count(b"\n", 0, found.start()) + 1, rule=rule)
 
@@ -97,10 +124,11 @@ def _texts(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
                     if info.file_size <= MEMBER_LIMIT_BYTES:
                         yield from _texts(f"{name}/{info.filename}", archive.read(info))
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError):
-            yield name, _strings(content)
+            yield name, _strings(content, name)
     else:
-        yield name, _strings(content)
+        yield name, _strings(content, name)
 
 
-def _strings(content: bytes) -> bytes:
-    return b"\n".join(_PRINTABLE.findall(content))
+def _strings(content: bytes, name: str) -> bytes:
+    least = SHORTEST_STRING.get(name[name.rfind(".") :], 10)
+    return b"\n".join(re.findall(rb"[\x20-\x7e]{%d,}" % least, content))

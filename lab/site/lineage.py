@@ -52,7 +52,8 @@ def delta(entry: Entry, other: Entry) -> Delta:
     Raises:
         ValueError: the two were measured under different contracts or axes.
     """
-    if (entry.contract.digest, entry.run.axis) != (other.contract.digest, other.run.axis):
+    same = entry.contract is other.contract or entry.contract.digest == other.contract.digest
+    if not same or entry.run.axis != other.run.axis:
         raise ValueError(f"{entry.id} and {other.id} must not be compared: contract or axis differ")
     mine, theirs = entry.run.score, other.run.score
     return Delta(
@@ -70,15 +71,6 @@ def from_parent(entry: Entry, board: Board) -> Delta | None:
     return delta(entry, parent) if parent else None
 
 
-def children(board: Board) -> dict[str, list[Entry]]:
-    """Runs by the id of the parent that they depart from, oldest first."""
-    out: dict[str, list[Entry]] = {}
-    for entry in board.entries:
-        if entry.parent:
-            out.setdefault(entry.parent, []).append(entry)
-    return out
-
-
 def ancestors(entry: Entry, board: Board) -> list[Entry]:
     """The chain of parents, oldest first, ending with the run itself; a circle is cut."""
     chain, seen = [entry], {entry.id}
@@ -94,7 +86,7 @@ def main_line(board: Board) -> tuple[Step, ...]:
         return ()
     line = ancestors(board.frontier, board)
     on_line = {entry.id for entry in line}
-    tried = children(board)
+    tried = board.children
     return tuple(
         Step(
             entry=entry,
@@ -107,7 +99,7 @@ def main_line(board: Board) -> tuple[Step, ...]:
 
 def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour]:
     """Parent, siblings and children of a run, each with the delta against its own true parent."""
-    tried = children(board)
+    tried = board.children
     found: list[Neighbour] = []
     parent = board.by_id.get(entry.parent or "")
     if parent:

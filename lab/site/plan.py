@@ -209,7 +209,7 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "delta": lineage.from_parent(entry, board) if board else None,
         "against_best": lineage.delta(entry, best) if best and best is not entry else None,
         "terms": figures.terms(compared, roles),
-        "pairs": details.pairs(entry),
+        "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board) if board else [],
         "parameters": _parameters(entry, parent),

@@ -15,6 +15,12 @@ class Player {
     this.button = box.querySelector("[data-load]");
     this.button.hidden = false;
     this.button.addEventListener("click", () => this.load());
+    for (const link of document.querySelectorAll("a[data-frame]")) {
+      link.addEventListener("click", () => {
+        this.frame = Number(link.dataset.frame);
+        if (this.canvases) { this.video.pause(); this.seek(this.frame); } else this.load();
+      });
+    }
   }
 
   async load() {

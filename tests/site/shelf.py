@@ -6,6 +6,7 @@ import json
 import math
 import random
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,15 @@ def make(
     runs: tuple[tuple[Any, ...], ...] = RUNS,
     clips: int = 1,
     name: str = NAME,
+    fps: str = "20",
 ) -> Made:
     """Write a contract, its source video, and a record with evidence for each of `runs`; the best get clips."""
     ledgers = root / "ledgers"
     folder = ledgers / name
     (folder / "source").mkdir(parents=True)
     source = folder / "source" / "0.mp4"
-    draw(source, size=size, n_frames=2 * n_pairs, noise=0)
-    write_contract(folder, source, size=size, n_pairs=n_pairs, name=name)
+    draw(source, size=size, n_frames=2 * n_pairs, noise=0, fps=fps)
+    write_contract(folder, source, size=size, n_pairs=n_pairs, name=name, fps=fps)
     made = contract.load(name, ledgers)
     ledger, ids, totals = Ledger(ledgers), {}, {}
     for index, (slug, parent, changed, n_bytes, segnet, posenet) in enumerate(runs):
@@ -91,11 +93,11 @@ def make(
         ledger.append(record, made)
     best = sorted((total, slug) for slug, total in totals.items())[:clips]
     for _, slug in best:
-        draw(folder / "clips" / f"{ids[slug]}.mp4", size=size, n_frames=2 * n_pairs, noise=3)
+        draw(folder / "clips" / f"{ids[slug]}.mp4", size=size, n_frames=2 * n_pairs, noise=3, fps=fps)
     return Made(ledgers=ledgers, contract=made, ids=ids)
 
 
-def write_contract(folder: Path, source: Path, *, size: tuple[int, int], n_pairs: int, name: str) -> None:
+def write_contract(folder: Path, source: Path, *, size: tuple[int, int], n_pairs: int, name: str, fps: str) -> None:
     """A contract.toml whose networks are digests only."""
     folder.joinpath("contract.toml").write_text(
         f'''name = "{name}"
@@ -112,7 +114,7 @@ file = "source/{source.name}"
 sha256 = "{custody.sha256_file(source)}"
 bytes = 2400000
 n_frames = {2 * n_pairs}
-fps = "20"
+fps = "{fps}"
 [networks.segnet]
 factory = "lab.evaluator.networks:small_segnet"
 weights = "segnet.safetensors"
@@ -289,7 +291,7 @@ def anatomy_of(data: bytes) -> dict[str, Any]:
     }
 
 
-def draw(path: Path, *, size: tuple[int, int], n_frames: int, noise: int) -> None:
+def draw(path: Path, *, size: tuple[int, int], n_frames: int, noise: int, fps: str) -> None:
     """A small drawn clip; the frame number is burned in as a row of black and white blocks."""
     import av
     import numpy as np
@@ -299,7 +301,9 @@ def draw(path: Path, *, size: tuple[int, int], n_frames: int, noise: int) -> Non
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     chance = np.random.default_rng(7)
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as out:
-        stream = out.add_stream("libx264", rate=20, options={"crf": "12", "preset": "veryfast", "threads": "1"})
+        stream = out.add_stream(
+            "libx264", rate=Fraction(fps), options={"crf": "12", "preset": "veryfast", "threads": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt = -(-width // 16) * 16, -(-height // 16) * 16, "yuv420p"
         for number in range(n_frames):
             sky, horizon = rows / height, 0.45 * height
