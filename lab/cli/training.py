@@ -130,7 +130,7 @@ def profiles_(options: argparse.Namespace) -> None:
             title="where the values are from",
         )
         return
-    rows = [
+    table: list[dict[str, Any]] = [
         {
             "profile": profile.name,
             "title": profile.title,
@@ -144,4 +144,4 @@ def profiles_(options: argparse.Namespace) -> None:
         for profile in profiles.PROFILES.values()
     ]
     columns = ["profile", "architecture", "hidden", "scheme", "stages", "steps", "promotable", "title"]
-    terminal.show(rows, columns, as_json=options.json)
+    terminal.show(table, columns, as_json=options.json)

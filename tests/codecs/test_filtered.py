@@ -18,9 +18,9 @@ from lab import recipe as recipes
 from lab.bitstream import check_tiling
 from lab.codecs import by_payload, get, weights
 from lab.codecs.base import Codec, SourceClip
-from lab.codecs.filtered import codec, decode, encode, side
+from lab.codecs.filtered import codec, decode, material, side
 from lab.codecs.filtered import format as syntax
-from lab.codecs.filtered.model import ARCHITECTURES, VIEWS, build_postfilter, displace, render, shifted
+from lab.codecs.filtered.model import ARCHITECTURES, SIDE, VIEWS, build_postfilter, render, steered
 from lab.errors import BitstreamError, RecipeError, TrainingError, UnknownSyntax
 from lab.evaluator import networks
 from lab.recipe import Recipe
@@ -135,7 +135,7 @@ def test_the_decode_shows_the_networks_what_was_measured(
     """Camera frames through the evaluator's own chain give the components of the best candidate in the log."""
     contract = clip.contract
     segnet, posenet = networks.load(contract)
-    known = encode.reference(clip, segnet, posenet, lambda *_: None)
+    known = material.reference(clip, segnet, posenet, lambda *_: None)
     frames = targets.planes_of(decoded(payloads[name]), contract.model_size)
     found = targets.measure([frames], known, segnet, posenet)
     if name == "plain":
@@ -152,7 +152,7 @@ def test_the_decode_shows_the_networks_what_was_measured(
 def test_the_filter_beats_the_codec_that_it_wraps(clip: SourceClip, payloads: dict[str, bytes]) -> None:
     contract = clip.contract
     segnet, posenet = networks.load(contract)
-    known = encode.reference(clip, segnet, posenet, lambda *_: None)
+    known = material.reference(clip, segnet, posenet, lambda *_: None)
     head, parts = syntax.read(payloads["plain"])
     inner = targets.measure(decode.inner_frames(head, parts.inner), known, segnet, posenet)
     frames = targets.planes_of(decoded(payloads["plain"]), contract.model_size)
@@ -234,42 +234,65 @@ def test_weights_of_another_filter_are_refused(payloads: dict[str, bytes]) -> No
             next(codec.decode(syntax.LAYOUT.write({**values, **change}, sections).payload))
 
 
-def test_shifts_move_frames_and_biases_brighten_them() -> None:
-    frames = grids().float()
-    assert torch.equal(shifted(frames, 0.0, 0.0), frames)
-    assert torch.equal(shifted(frames, 2.0, -3.0)[..., 2:, :-3], frames[..., :-2, 3:])
-    half = shifted(frames, 0.0, 0.5)
-    assert torch.allclose(half[..., 1:], (frames[..., 1:] + frames[..., :-1]) / 2)
-    codes = torch.zeros(3, 2, 3, dtype=torch.int8)
-    codes[1, 0] = torch.tensor([8, 16, 0])
-    out = displace(frames, codes)
-    assert torch.equal(out[0], frames[0])
-    assert torch.equal(out[1, 1], frames[1, 1])
-    assert torch.equal(out[1, 0, :, 2:], frames[1, 0, :, :-2] + 2.0)
+def codes_of(**values: int) -> torch.Tensor:
+    """The codes of one frame by name, int8 (1, 8)."""
+    return torch.tensor([[values.get(name, 0) for name in SIDE]], dtype=torch.int8)
+
+
+def test_side_codes_move_frames_and_light_them() -> None:
+    frames = grids()[0].float()
+    both = codes_of().expand(2, -1)
+    assert torch.equal(steered(frames, both), frames)
+    whole = steered(frames, codes_of(down=32, right=-48).expand(2, -1))
+    assert torch.equal(whole[..., 2:, :-3], frames[..., :-2, 3:])
+    half = steered(frames, codes_of(right=8).expand(2, -1))
+    assert torch.allclose(half[..., 1:], (frames[..., 1:] + frames[..., :-1]) / 2, atol=1e-3)
+    one = torch.cat([codes_of(), codes_of(bias=8, contrast=64)])
+    lit = steered(frames, one)
+    assert torch.equal(lit[0], frames[0])
+    assert torch.allclose(lit[1], frames[1] + 2.0 + (frames[1] - 128.0) / 4.0)
+
+
+def test_each_linear_code_moves_what_its_name_says() -> None:
+    """On a ramp the displacement of every pixel can be read off: value before minus value after."""
+    rows = torch.arange(33.0)[:, None].expand(33, 41)[None, None].expand(1, 3, 33, 41)
+    columns = torch.arange(41.0)[None, :].expand(33, 41)[None, None].expand(1, 3, 33, 41)
+    row, column = torch.linspace(-1, 1, 33)[:, None], torch.linspace(-1, 1, 41)[None, :]
+    expected = {"stretch": (row, 0), "lean": (column, 0), "widen": (0, column), "turn": (0, row)}
+    for name, (down, right) in expected.items():
+        codes = codes_of(**{name: 20})
+        inner = (0, 0, slice(3, -3), slice(3, -3))
+        for ramp, by in ((rows, down), (columns, right)):
+            moved = (ramp - steered(ramp, codes))[inner]
+            wanted = (torch.zeros(33, 41) + 20 / 16 * torch.as_tensor(by))[3:-3, 3:-3]
+            assert torch.allclose(moved, wanted, atol=1e-4), name
 
 
 def test_side_codes_undo_a_shift_that_the_networks_notice(clip: SourceClip) -> None:
     segnet, posenet = networks.load(clip.contract)
-    known = encode.reference(clip, segnet, posenet, lambda *_: None)
-    moved = shifted(known.frames.float(), 0.5, 0.0).round().clamp(0, 255).to(torch.uint8)
+    known = material.reference(clip, segnet, posenet, lambda *_: None)
+    there = torch.zeros(fakes.N_PAIRS, 2, len(SIDE), dtype=torch.int8)
+    there[:, 0, 2:6] = torch.tensor([12, -9, 7, 5])
+    moved = torch.cat(list(render(build_postfilter("standard", hidden=2), known.frames, there)))
     before = targets.measure([moved], known, segnet, posenet)
     model = build_postfilter("standard", hidden=2)
     found = side.search(
         model, moved, known, segnet, posenet,
-        pose_slope=5.0, seg_weight=100.0, byte_price=1e-9, rounds=8, batch=8, monitor=lambda *_: None,
+        pose_slope=5.0, seg_weight=100.0, byte_price=1e-9, batch=8, monitor=lambda *_: None,
     )  # fmt: skip
     after = targets.measure(render(model, moved, torch.from_numpy(found)), known, segnet, posenet)
     assert found.any()
-    assert after.segnet < before.segnet
+    assert after.posenet < 0.3 * before.posenet
+    assert after.segnet <= before.segnet
     assert side.search(
         model, moved, known, segnet, posenet,
-        pose_slope=5.0, seg_weight=100.0, byte_price=1e3, rounds=8, batch=8, monitor=lambda *_: None,
+        pose_slope=5.0, seg_weight=100.0, byte_price=1e3, batch=8, monitor=lambda *_: None,
     ).any() == np.False_  # fmt: skip
 
 
 def test_side_codes_survive_their_section() -> None:
     rng = np.random.default_rng(1)
-    codes = rng.integers(-127, 128, (7, 2, 3)).astype(np.int8)
+    codes = rng.integers(-127, 128, (7, 2, len(SIDE))).astype(np.int8)
     assert np.array_equal(syntax._unpack_side(syntax._pack_side(codes), 7), codes)
     with pytest.raises(BitstreamError):
         syntax._unpack_side(syntax._pack_side(codes), 8)

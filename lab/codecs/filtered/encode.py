@@ -20,19 +20,16 @@ from lab.codecs import weights
 from lab.codecs.base import Monitor, SourceClip
 from lab.codecs.filtered import decode, side
 from lab.codecs.filtered import format as syntax
+from lab.codecs.filtered.material import Material, answers_key, gather
 from lab.codecs.filtered.model import RENDER_PAIRS, PostFilter, build_postfilter, render
 from lab.errors import RecipeError, TrainingError
-from lab.evaluator import networks
 from lab.recipe import Recipe, fill
 from lab.training import checkpoints, profiles, schedule, sensitivity, targets
 from lab.training.config import Fitted, TrainConfig
 from lab.training.parameters import Parameters
 from lab.training.progress import Validation
 from lab.training.quantize import Quantized
-from lab.training.targets import Targets
 from lab.training.trainer import Trainer
-
-_SIDE_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +40,7 @@ class Params:
         inner: the recipe of the wrapped codec, "family/slug".
         architecture, hidden, view: the post-filter, see `model`.
         scheme, bits: how its weights are packed, see `lab.training.quantize`.
-        side: whether per-frame biases and shifts are searched; the architecture "shift" always has them.
+        side: whether per-frame side codes are searched; the architecture "shift" always has them.
         profile, steps: a named schedule scaled to this many steps in all, instead of [[stages]].
         validate_every: steps between two measurements of the decoded score.
     """
@@ -70,20 +67,6 @@ class Plan:
     inner: Recipe
     stages: tuple[schedule.Stage, ...]
     seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """What training needs of a source: the inner stream, what it shows on the grid, and the reference answers.
-
-    `frames` is uint8 or float (N, 2, 3, h, w); the networks are frozen.
-    """
-
-    inner: Bitstream
-    frames: torch.Tensor
-    targets: Targets
-    segnet: torch.nn.Module
-    posenet: torch.nn.Module
 
 
 def plan_of(asked: Recipe) -> Plan:
@@ -117,51 +100,9 @@ def plan_of(asked: Recipe) -> Plan:
 def encode(source: SourceClip, asked: Recipe, monitor: Monitor) -> Bitstream:
     """The payload of a source under a recipe. Training resumes from `source.work` where it was stopped."""
     plan = plan_of(asked)
-    material = gather(source, plan, monitor)
+    material = gather(source, plan.inner, _head(source, plan), monitor)
     fitted = train(source, asked, plan, material, monitor)
     return assemble(source, plan, material, fitted.packed, monitor)
-
-
-def gather(source: SourceClip, plan: Plan, monitor: Monitor) -> Material:
-    """Encode the inner stream and decode what it shows; compute or fetch the reference answers."""
-    contract = source.contract
-    within = dataclasses.replace(source, work=source.work / "inner")
-    inner = codecs.get(plan.inner.family).encode(within, plan.inner, monitor)
-    head = _head(source, plan)
-    shown = torch.cat(list(decode.inner_frames(head, inner.payload)))
-    whole = shown.to(torch.uint8)
-    segnet, posenet = networks.load(contract)
-    return Material(
-        inner=inner,
-        frames=whole if bool((whole.float() == shown).all()) else shown,
-        targets=reference(source, segnet, posenet, monitor),
-        segnet=segnet,
-        posenet=posenet,
-    )
-
-
-def reference(source: SourceClip, segnet: torch.nn.Module, posenet: torch.nn.Module, monitor: Monitor) -> Targets:
-    """The networks' answers on the source, from the cache where nothing that decides them has changed."""
-    contract = source.contract
-    path = source.cache / "targets" / f"{_answers_key(source)}.safetensors"
-    return targets.cached(
-        path,
-        lambda: targets.compute(
-            source.pairs(), contract.model_size, segnet, posenet, monitor=monitor, total=contract.n_pairs
-        ),
-    )
-
-
-def _answers_key(source: SourceClip) -> str:
-    contract = source.contract
-    return targets.key(
-        contract.source.sha256,
-        sorted((name, item.sha256) for name, item in contract.networks.items()),
-        contract.model_size,
-        contract.n_pairs,
-        custody.versions(("torch", "av")),
-        custody.machine()["processor"],
-    )
 
 
 def train(source: SourceClip, asked: Recipe, plan: Plan, material: Material, monitor: Monitor) -> Fitted:
@@ -174,7 +115,7 @@ def train(source: SourceClip, asked: Recipe, plan: Plan, material: Material, mon
         material.targets,
         material.segnet,
         material.posenet,
-        cache=source.cache / "targets" / f"{_answers_key(source)}.sensitivity.safetensors",
+        cache=source.cache / "targets" / f"{answers_key(source)}.sensitivity.safetensors",
         monitor=monitor,
     )
     sensitivity.write(saliency, source.work)
@@ -212,7 +153,7 @@ def config_of(source: SourceClip, plan: Plan, material: Material) -> TrainConfig
         seed=plan.seed,
         validate_every=plan.params.validate_every,
         fixed_bytes=len(material.inner.payload),
-        material=targets.key(_answers_key(source), custody.sha256_bytes(material.inner.payload)),
+        material=targets.key(answers_key(source), custody.sha256_bytes(material.inner.payload)),
     )
 
 
@@ -234,7 +175,7 @@ def restore(source: SourceClip, asked: Recipe, checkpoint: Path, monitor: Monito
     shapes = {name: value.shape for name, value in parameters.all().items()}
     checkpoints.expect_shapes(best, shapes, f"checkpoint {checkpoint.name}")
     scheme, own = parameters.split(best)
-    return assemble(source, plan, gather(source, plan, monitor), scheme.pack(own), monitor)
+    return assemble(source, plan, gather(source, plan.inner, _head(source, plan), monitor), scheme.pack(own), monitor)
 
 
 def assemble(
@@ -254,7 +195,6 @@ def assemble(
         pose_slope=0.5 * (contract.formula.posenet / max(before.posenet, 1e-9)) ** 0.5,
         seg_weight=contract.formula.segnet,
         byte_price=contract.formula.byte_price(contract.source.bytes),
-        rounds=_SIDE_ROUNDS,
         batch=RENDER_PAIRS,
         monitor=monitor,
     )

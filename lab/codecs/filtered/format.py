@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lab.bitstream import Bitstream, Field, Layout, Section, Table
 from lab.codecs import weights
-from lab.codecs.filtered.model import ARCHITECTURES, MAX_HIDDEN, VIEWS
+from lab.codecs.filtered.model import ARCHITECTURES, MAX_HIDDEN, SIDE, VIEWS
 from lab.errors import BitstreamError, UnknownSyntax
 
 PAIR_LIMIT = 100_000
@@ -54,7 +54,7 @@ class Head(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The sections; `side` is int8 (n_pairs, 2, 3) or None."""
+    """The sections; `side` is int8 (n_pairs, 2, 8) or None."""
 
     inner: bytes
     weights: bytes
@@ -74,7 +74,7 @@ def write(
     Args:
         inner: the wrapped codec's bitstream.
         section, children: as `lab.codecs.weights` writes and describes them.
-        side: int8 (n_pairs, 2, 3), or None.
+        side: int8 (n_pairs, 2, 8), or None.
     """
     values = {
         "height": head.size[0],
@@ -91,7 +91,7 @@ def write(
     return LAYOUT.write(
         values,
         {"inner": inner.payload, "weights": section, "side": coded},
-        kinds={"inner": "payload", "weights": f"{head.weights} codes, steps, vectors", "side": "lzma of deltas"},
+        kinds={"inner": "payload", "weights": f"{head.weights} codes, steps, vectors", "side": "lzma of planes"},
         children={"inner": inner.sections, "weights": children},
     )
 
@@ -131,19 +131,18 @@ def read(payload: bytes) -> tuple[Head, Parts]:
 
 
 def _pack_side(side: NDArray[np.int8]) -> bytes:
-    """Bias, down and right as three planes over frames, each its differences in time."""
-    planes = side.reshape(-1, 3).T.astype(np.int16)
-    deltas = np.diff(planes, axis=1, prepend=0).astype(np.int8)
-    return lzma.compress(deltas.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
+    """One plane over time per frame of the pair and code."""
+    planes = np.ascontiguousarray(side.reshape(len(side), -1).T)
+    return lzma.compress(planes.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
 
 
 def _unpack_side(data: bytes, n_pairs: int) -> NDArray[np.int8]:
-    n_bytes = n_pairs * 6
+    n_bytes = n_pairs * 2 * len(SIDE)
     try:
         raw = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_FILTERS).decompress(data, n_bytes + 1)
     except (lzma.LZMAError, EOFError) as error:
         raise BitstreamError("filtered, side", expected="an LZMA stream", found=str(error)) from None
     if len(raw) != n_bytes:
         raise BitstreamError("filtered, side", expected=f"{n_bytes:,} values", found=f"{len(raw):,}")
-    planes = np.cumsum(np.frombuffer(raw, np.int8).reshape(3, -1), axis=1, dtype=np.int8)
-    return np.ascontiguousarray(planes.T).reshape(n_pairs, 2, 3)
+    planes = np.frombuffer(raw, np.int8).reshape(-1, n_pairs)
+    return np.ascontiguousarray(planes.T).reshape(n_pairs, 2, len(SIDE))

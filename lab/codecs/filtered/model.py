@@ -1,4 +1,4 @@
-"""Post-filters: small residual networks on the model grid, and the shifts and biases that go beside them.
+"""Post-filters: small residual networks on the model grid, and the affine moves and biases that go beside them.
 
 Every filter maps the pairs of a decode to corrections that are added to them. The last layer starts at zero, so that
 an untrained filter changes nothing. Sizes below are those of the view "pair", which sees both frames of a pair at
@@ -11,7 +11,7 @@ once (6 channels in, 6 out); the view "frame" filters each frame alone (3 in, 3 
     psd             pixel-shuffle with a second convolution of dilation 2
     attention       standard, its correction gated per pixel and its features gated per channel
     multi-scale     features at full and at half resolution, added
-    shift           standard, beside one luma bias and one sub-pixel shift per frame
+    shift           standard, beside a luma bias, a contrast and a sub-pixel affine move per frame
 
 References: the post-filters of the contest's REN entries and of the task-aware-compression library, whose names
 these are; J. Hu et al., "Squeeze-and-excitation networks", CVPR 2018; W. Shi et al., "Real-time single image and video
@@ -38,8 +38,9 @@ ARCHITECTURES = (
 )
 VIEWS = ("frame", "pair")
 MAX_HIDDEN = 256
-# A side code is a luma bias in quarters of a grey level and a shift in eighths of a pixel.
-BIAS_STEP, SHIFT_STEP = 0.25, 0.125
+# The side codes of a frame, in order, and what one step of them is worth.
+SIDE = ("bias", "contrast", "down", "right", "stretch", "widen", "lean", "turn")
+BIAS_STEP, CONTRAST_STEP, SHIFT_STEP = 0.25, 1 / 256, 1 / 16
 RENDER_PAIRS = 8
 
 
@@ -176,7 +177,7 @@ def render(model: nn.Module, frames: torch.Tensor, side: torch.Tensor | None = N
 
     Args:
         frames: uint8 or float (N, 2, 3, h, w), 0-255.
-        side: int8 (N, 2, 3), per frame a luma bias and a shift down and right; see BIAS_STEP, SHIFT_STEP.
+        side: int8 (N, 2, 8), the codes of every frame in the order of SIDE, or None.
 
     Notes:
         Batch size, layout and thread count are fixed, because they decide the last bit of a convolution.
@@ -189,42 +190,59 @@ def render(model: nn.Module, frames: torch.Tensor, side: torch.Tensor | None = N
             with torch.no_grad():
                 out = model(frames[start:stop].float())
                 if side is not None:
-                    out = displace(out, side[start:stop])
+                    out = steered(out.flatten(0, 1), side[start:stop].flatten(0, 1)).reshape(out.shape)
                 out = out.round_().clamp_(0.0, 255.0).to(torch.uint8)
         finally:
             torch.set_num_threads(former)
         yield out
 
 
-def displace(pairs: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
-    """Pairs with every frame shifted and biased, float (N, 2, 3, h, w).
+def steered(frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    """Frames moved by an affine map and changed in brightness and contrast, each by its own codes.
 
     Args:
-        pairs: float (N, 2, 3, h, w).
-        side: int8 (N, 2, 3): bias, shift down, shift right, in their steps.
+        frames: float (n, 3, h, w), 0-255.
+        side: int8 or int64 (n, 8), see SIDE.
+
+    Notes:
+        A displacement is, at row r and column c in -1 to 1, (down + stretch r + lean c) rows and
+        (right + widen c + turn r) columns, in steps of SHIFT_STEP pixels. Samples are bilinear, edges repeat.
+        A frame whose codes are all zero is left as it is, to the bit.
     """
-    out = pairs.clone()
-    for n, both in enumerate(side.tolist()):
-        for parity, (bias, down, right) in enumerate(both):
-            if bias or down or right:
-                out[n, parity] = shifted(pairs[n, parity], down * SHIFT_STEP, right * SHIFT_STEP) + bias * BIAS_STEP
+    moved = (side[:, 2:] != 0).any(dim=1).nonzero()[:, 0]
+    out = frames.clone()
+    if len(moved):
+        out[moved] = _sampled(frames[moved], side[moved].float())
+    bias = side[:, 0].float() * BIAS_STEP
+    gain = side[:, 1].float() * CONTRAST_STEP
+    lit = (side[:, :2] != 0).any(dim=1).nonzero()[:, 0]
+    if len(lit):
+        part = out[lit]
+        out[lit] = part + ((part - 128.0) * gain[lit, None, None, None] + bias[lit, None, None, None])
     return out
 
 
-def shifted(planes: torch.Tensor, down: float, right: float) -> torch.Tensor:
-    """Planes moved by a fraction of a pixel, bilinear, edges repeated; (..., h, w)."""
-    return _moved(_moved(planes, down, -2), right, -1)
+def _sampled(frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    """Bilinear samples of frames at displaced places, float (n, 3, h, w)."""
+    n, _, height, width = frames.shape
+    row = torch.linspace(-1.0, 1.0, height)[None, :, None]
+    column = torch.linspace(-1.0, 1.0, width)[None, None, :]
+    down, right, stretch, widen, lean, turn = (side[:, at, None, None] for at in range(2, 8))
+    y = torch.arange(height)[None, :, None] - SHIFT_STEP * (down + stretch * row + lean * column)
+    x = torch.arange(width)[None, None, :] - SHIFT_STEP * (right + widen * column + turn * row)
+    y, x = y.clamp(0.0, height - 1.0), x.clamp(0.0, width - 1.0)
+    top, left = y.floor(), x.floor()
+    below, beside = (y - top)[:, None], (x - left)[:, None]
+    first_row, first_column = top.long(), left.long()
+    last_row, last_column = (first_row + 1).clamp_max(height - 1), (first_column + 1).clamp_max(width - 1)
+    flat = frames.reshape(n, 3, height * width)
 
+    def taken(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        at = (rows * width + columns).reshape(n, 1, -1).expand(-1, 3, -1)
+        return flat.gather(2, at).reshape(n, 3, height, width)
 
-def _moved(x: torch.Tensor, by: float, axis: int) -> torch.Tensor:
-    if by == 0.0:
-        return x
-    length = x.shape[axis]
-    whole = int(by // 1)
-    part = by - whole
-    place = torch.arange(length)
-    near = x.index_select(axis, (place - whole).clamp(0, length - 1))
-    if part == 0.0:
-        return near
-    far = x.index_select(axis, (place - whole - 1).clamp(0, length - 1))
-    return near + (far - near) * part
+    upper = taken(first_row, first_column)
+    upper = upper + (taken(first_row, last_column) - upper) * beside
+    lower = taken(last_row, first_column)
+    lower = lower + (taken(last_row, last_column) - lower) * beside
+    return upper + (lower - upper) * below

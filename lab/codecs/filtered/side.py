@@ -1,10 +1,11 @@
-"""The search for side codes: one luma bias and one sub-pixel shift per frame, tried on the real networks.
+"""The search for side codes: brightness, contrast and a sub-pixel affine move per frame, tried on the real networks.
 
-For every pair the codes move one step at a time to the neighbour that the two networks like best, as long as one
-gains more than its bytes cost. The whole side section stays only if the score with it, measured on the decode, is
-better than without.
+SegNet never sees the first frame of a pair, so its six degrees of motion are free to set PoseNet right; the last frame
+may move as well, if both networks together like it. A few Gauss-Newton steps find the first frame's codes, then single
+steps improve both as long as one gains more than its bytes cost. The whole section stays only if the score with it,
+measured on the decode, is better than without.
 
-References: the luma-bias and shift side channel of the contest's 1.236 entry.
+References: the luma-bias and shift side channel of the contest's 1.236 entry, here with the affine terms.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lab.codecs.filtered.model import BIAS_STEP, SHIFT_STEP, shifted
+from lab.codecs.filtered.model import SIDE, steered
+from lab.evaluator import preprocess
 from lab.training import losses
 from lab.training.quantize import round_pixels
-from lab.training.targets import Targets, answers
+from lab.training.targets import Targets
 
 Monitor = Callable[[str, int, int], None]
-# What one changed code is taken to cost before the section is really written.
-_CODE_BYTES = 0.5
+# What one further code that is not zero is taken to cost before the section is really written.
+_CODE_BYTES = 0.7
 _LIMIT = 127
-_JUMPS = (1, -1, 4, -4)
+_FIRST, _LAST = 0, 1
+_LAST_CODES = 4  # bias, contrast, down and right: the last frame also has to please SegNet
+_NEWTON, _TRIES, _POLISH, _PROBE = 4, 4, 4, 3
+_GAIN = 1e-7
+_STILL = np.zeros((1, len(SIDE)), np.int64)
 
 
 def search(
@@ -38,27 +44,26 @@ def search(
     pose_slope: float,
     seg_weight: float,
     byte_price: float,
-    rounds: int,
     batch: int,
     monitor: Monitor,
 ) -> NDArray[np.int8]:
-    """Side codes of every frame, int8 (N, 2, 3).
+    """Side codes of every frame, int8 (N, 2, 8).
 
     Args:
         model: the post-filter as it is decoded.
         frames: uint8 or float (N, 2, 3, h, w), what it filters.
         pose_slope: what one unit of mean pose distortion costs in score; `seg_weight` likewise.
         byte_price: score per byte.
-        rounds: most moves per pair.
         batch: pairs per forward of the filter, as the decoder takes them.
     """
-    codes = np.zeros((targets.n_pairs, 2, 3), np.int8)
+    codes = np.zeros((targets.n_pairs, 2, len(SIDE)), np.int8)
+    price = byte_price * _CODE_BYTES * targets.n_pairs
     with torch.no_grad():
         for start in range(0, targets.n_pairs, batch):
             filtered = model(frames[start : start + batch].float())
             for offset, pair in enumerate(filtered):
                 judge = _Judge(pair, targets, start + offset, segnet, posenet, seg_weight, pose_slope)
-                codes[start + offset] = _climb(judge, rounds, byte_price * _CODE_BYTES * targets.n_pairs)
+                codes[start + offset] = _settle(judge, price)
             monitor("side codes", min(start + batch, targets.n_pairs), targets.n_pairs)
     return codes
 
@@ -82,36 +87,106 @@ class _Judge:
         self.segnet, self.posenet = segnet, posenet
         self.seg_weight, self.pose_slope = seg_weight, pose_slope
 
-    def cost(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Distortion in score of several code sets, int (k, 2, 3), as float64 (k,)."""
-        shown = round_pixels(torch.stack([self._displaced(code) for code in codes]))
-        logits, pose = answers(shown, self.targets.size, self.segnet, self.posenet)
-        flips = losses.wrong(logits, self.classes.expand(len(codes), -1, -1)).flatten(1).double().mean(dim=1)
-        off = losses.pose_distortion(pose, self.pose.expand(len(codes), -1)).double()
-        return (self.seg_weight * flips + self.pose_slope * off).numpy()
+    def _shown(self, parity: int, codes: NDArray[np.int64]) -> torch.Tensor:
+        """One frame under several code sets, float (k, 3, h, w), rounded."""
+        frame = self.pair[parity][None].expand(len(codes), -1, -1, -1)
+        return round_pixels(steered(frame, torch.from_numpy(codes)))
 
-    def _displaced(self, code: NDArray[np.int64]) -> torch.Tensor:
-        out = self.pair.clone()
-        for parity, (bias, down, right) in enumerate(code.tolist()):
-            if bias or down or right:
-                moved = shifted(self.pair[parity], down * SHIFT_STEP, right * SHIFT_STEP)
-                out[parity] = moved + bias * BIAS_STEP
+    def segnet_cost(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """SegNet's part of the score for codes of the last frame, int (k, 8), as float64 (k,)."""
+        logits = self.segnet(self._shown(_LAST, codes).contiguous(memory_format=torch.channels_last))
+        flips = losses.wrong(logits, self.classes.expand(len(codes), -1, -1))
+        cost: NDArray[np.float64] = self.seg_weight * flips.flatten(1).double().mean(dim=1).numpy()
+        return cost
+
+    def pose_of(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How far the scored outputs are off for codes of both frames, float64 (k, 6).
+
+        Either may be one set for all, int (1, 8).
+        """
+        shown = [self._shown(parity, codes) for parity, codes in ((_FIRST, first), (_LAST, last))]
+        most = max(map(len, shown))
+        pairs = torch.stack([frame.expand(most, -1, -1, -1) for frame in shown], dim=1)
+        planes = preprocess.posenet_input(pairs, self.targets.size).contiguous(memory_format=torch.channels_last)
+        off = (self.posenet(planes) - self.pose)[:, : losses.SCORED_POSE_OUTPUTS]
+        out: NDArray[np.float64] = off.double().numpy()
         return out
 
+    def posenet_cost(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+        """PoseNet's part of the score, float64 (k,); arguments as `pose_of`."""
+        cost: NDArray[np.float64] = self.pose_slope * np.square(self.pose_of(first, last)).mean(axis=1)
+        return cost
 
-def _climb(judge: _Judge, rounds: int, price: float) -> NDArray[np.int8]:
-    """The codes reached from zero by the best single move, again and again."""
-    here = np.zeros((2, 3), np.int64)
-    best = float(judge.cost(here[None])[0])
-    for _ in range(rounds):
-        moves = np.repeat(here[None], 6 * len(_JUMPS), axis=0)
-        for number in range(len(moves)):
-            place, jump = divmod(number, len(_JUMPS))
-            moves[number].reshape(-1)[place] += _JUMPS[jump]
-        moves = moves[np.abs(moves).reshape(len(moves), -1).max(axis=1) <= _LIMIT]
-        paid = judge.cost(moves) + price * (moves != 0).reshape(len(moves), -1).sum(axis=1)
+
+def _settle(judge: _Judge, price: float) -> NDArray[np.int8]:
+    """The codes of one pair: damped Gauss-Newton on the first frame, then single steps on either frame."""
+    here = np.zeros((2, len(SIDE)), np.int64)
+    seg = float(judge.segnet_cost(here[None, _LAST])[0])
+    here[_FIRST], best = _solve(judge, seg, price)
+    for _ in range(_POLISH):
+        moves = _neighbours(here[_FIRST], len(SIDE))
+        paid = seg + judge.posenet_cost(moves, here[None, _LAST]) + price * _weight(moves, here[_LAST])
         winner = int(paid.argmin())
-        if paid[winner] >= best - 1e-9:
+        if paid[winner] >= best - _GAIN:
             break
-        here, best = moves[winner], float(paid[winner])
+        here[_FIRST], best = moves[winner], float(paid[winner])
+    for _ in range(_POLISH):
+        moves = _neighbours(here[_LAST], _LAST_CODES)
+        parts = judge.segnet_cost(moves)
+        paid = parts + judge.posenet_cost(here[None, _FIRST], moves) + price * _weight(moves, here[_FIRST])
+        winner = int(paid.argmin())
+        if paid[winner] >= best - _GAIN:
+            break
+        here[_LAST], best, seg = moves[winner], float(paid[winner]), float(parts[winner])
     return here.astype(np.int8)
+
+
+def _solve(judge: _Judge, seg: float, price: float) -> tuple[NDArray[np.int64], float]:
+    """(codes of the first frame, cost of the pair): PoseNet's six outputs as a function of eight codes, linearized.
+
+    Notes:
+        delta = -(J'J + damping diag(J'J))^-1 J'r, rounded to whole codes; J by central differences.
+    """
+    codes = np.zeros(len(SIDE), np.int64)
+    best = seg + float(judge.posenet_cost(codes[None], _STILL)[0])
+    damping = 1e-2
+    for _ in range(_NEWTON):
+        probes = np.repeat(codes[None], 2 * len(SIDE), axis=0)
+        for place in range(len(SIDE)):
+            probes[2 * place, place] += _PROBE
+            probes[2 * place + 1, place] -= _PROBE
+        found = judge.pose_of(np.vstack([codes[None], probes]), _STILL)
+        residual, slopes = found[0], (found[1::2] - found[2::2]).T / (2.0 * _PROBE)
+        normal = slopes.T @ slopes
+        better = False
+        for _ in range(_TRIES):
+            damped = normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(SIDE))
+            step = np.linalg.solve(damped, -slopes.T @ residual)
+            tried = np.clip(np.rint(codes + step), -_LIMIT, _LIMIT).astype(np.int64)
+            cost = seg + float(judge.posenet_cost(tried[None], _STILL)[0]) + price * float((tried != 0).sum())
+            if cost < best - _GAIN:
+                codes, best, better = tried, cost, True
+                damping = max(damping / 4.0, 1e-3)
+                break
+            damping *= 8.0
+        if not better:
+            break
+    return codes, best
+
+
+def _neighbours(codes: NDArray[np.int64], n_free: int) -> NDArray[np.int64]:
+    """Every code set that differs in one place by one or by three, or is zero there, int64 (k, 8)."""
+    rows = []
+    for place in range(n_free):
+        for step in (1, -1, 3, -3, -int(codes[place])):
+            moved = codes.copy()
+            moved[place] += step
+            if step and abs(int(moved[place])) <= _LIMIT:
+                rows.append(moved)
+    return np.stack(rows)
+
+
+def _weight(moves: NDArray[np.int64], fixed: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How many codes are not zero, for each set of moves with the other frame's codes."""
+    n_used: NDArray[np.float64] = (moves != 0).sum(axis=1) + float((fixed != 0).sum())
+    return n_used
