@@ -22,7 +22,16 @@ CHUNK_BYTES = 1 << 20
 MANIFEST = "manifest-sha256.txt"
 TREE_LIMIT_FILES = 4096
 TREE_LIMIT_BYTES = 1 << 30
-RECORDED_PACKAGES = ("torch", "numpy", "numba", "av", "brotli", "safetensors")
+RECORDED_PACKAGES = (
+    "torch",
+    "numpy",
+    "numba",
+    "av",
+    "brotli",
+    "safetensors",
+    "timm",
+    "segmentation-models-pytorch",
+)
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -18,7 +18,7 @@ from lab.bitstream import check_tiling, sections_as_dicts
 from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
 from lab.errors import LedgerError, RecipeError
-from lab.evaluator import measure
+from lab.evaluator import measure, official
 from lab.ledger import Ledger, Run, plain
 from lab.recipe import Recipe
 from lab.record import Evaluated, assemble, evidence_texts
@@ -101,8 +101,14 @@ def evaluate(
     evaluator = measure.Evaluator(contract, axis=axis, cache=bench.cache)
     evaluator.reference(monitor)
     monitor("inflating in a clean process", 0, 1)
+    shown, hidden = official.surroundings(folder)
     inflation = replay.inflate(
-        folder, work, raw_bytes=contract.raw_bytes, hidden=bench.hidden(contract), time_limit_s=contract.time_limit_s
+        folder,
+        work,
+        raw_bytes=contract.raw_bytes,
+        hidden=(*bench.hidden(contract), *hidden),
+        shown=shown,
+        time_limit_s=contract.time_limit_s,
     )
     monitor("inflating in a clean process", 1, 1)
     started = time.monotonic()
@@ -115,9 +121,9 @@ def evaluate(
         inflation=inflation,
         archive_bytes=archive_bytes,
         archive_sha256=custody.sha256_file(folder / "archive.zip"),
-        runtime=runtime.of_packet(folder),
+        runtime=runtime.of_submission(folder),
         evaluate_s=elapsed,
-        axis=axis,
+        axis=official.claimed_axis(axis),
     )
 
 
@@ -145,9 +151,10 @@ def run(
         DuplicateRun: these bytes are on record under this recipe's name.
     """
     ledger = Ledger(bench.ledgers)
-    if once and (known := ledger.find(contract, recipe_sha256=asked.digest, runtime_sha256=None, axis=axis)):
+    claimed = official.claimed_axis(axis)
+    if once and (known := ledger.find(contract, recipe_sha256=asked.digest, runtime_sha256=None, axis=claimed)):
         return known, False
-    parent = parent_run(asked, contract, ledger, axis)
+    parent = parent_run(asked, contract, ledger, claimed)
     replaced = ledger.get(contract, supersedes).id if supersedes else None
     commit, dirty = custody.commit(bench.root)
     with replay.scratch() as folder:
@@ -178,7 +185,7 @@ def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = 
         work = Path(folder)
         fresh = replace(bench, work=work / "checkpoints")
         built = encode(asked, contract, fresh, work / "packet", monitor)
-        result = evaluate(built, contract, bench, axis=known.axis, work=work / "replay", monitor=monitor)
+        result = evaluate(built, contract, bench, axis=known.axis.split()[0], work=work / "replay", monitor=monitor)
     recorded = known.data
     return {
         "run": known.id,

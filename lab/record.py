@@ -9,7 +9,7 @@ from typing import Any
 
 from lab import custody, relocation, replay, report
 from lab.contract import Contract, Score
-from lab.evaluator import measure
+from lab.evaluator import measure, official
 from lab.ledger import SCHEMA, Run, identity_of, plain, run_id
 from lab.recipe import Recipe
 from lab.runtime import ENTRY, Runtime
@@ -34,8 +34,10 @@ class Evaluated:
         return self.runtime.sha256
 
 
-def verdict(total: float, parent: Run | None) -> tuple[str, str]:
-    """Promoted or rejected against the parent, and why in one sentence."""
+def verdict(total: float, parent: Run | None, axis: str = "cpu") -> tuple[str, str]:
+    """Promoted or rejected against the parent, and why in one sentence; open on an axis that is only advisory."""
+    if axis.endswith(official.ADVISORY):
+        return "open", f"measured on {axis}, which no rule can promote"
     if parent is None:
         return "promoted", "starts a lineage: there is no parent to compare with"
     gap = total - parent.total
@@ -59,7 +61,7 @@ def assemble(
     supersedes: str | None = None,
 ) -> dict[str, Any]:
     """The record of a measured packet, before it is graded."""
-    decision, why = verdict(result.score.total, parent)
+    decision, why = verdict(result.score.total, parent, result.axis)
     record = {
         "schema": SCHEMA,
         "contract": contract.name,
@@ -121,7 +123,7 @@ def _custody(contract: Contract, result: Evaluated, commit: str, dirty: bool) ->
         "commit": commit,
         "dirty": dirty,
         "device": result.axis,
-        "decoder": "pyav, BT.601 limited range, bilinear chroma",
+        "decoder": official.decoder(contract, result.axis),
         "versions": custody.versions(),
         "machine": custody.machine(),
         "walls": list(result.inflation.walls),

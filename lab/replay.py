@@ -53,6 +53,7 @@ def inflate(
     *,
     raw_bytes: int,
     hidden: Sequence[Path],
+    shown: Sequence[Path] = (),
     time_limit_s: float,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     python: str | None = None,
@@ -65,6 +66,7 @@ def inflate(
         work: an empty folder; the raw file is left in `work/inflated`.
         raw_bytes: exact size that the raw file must have.
         hidden: folders that the process must not see; those inside the packet are refused.
+        shown: files beside the packet that it may read as well.
         time_limit_s: wall clock.
         memory_limit_bytes: address space of each process.
         python: the interpreter that inflate.sh finds (default: the one that runs here).
@@ -95,7 +97,7 @@ def inflate(
     names.write_text(f"{STEM}.mkv\n", encoding="utf-8")
     kind = strength or walls.strength()
     plan = walls.Plan(
-        read=(*walls.interpreter_paths(python), str(packet), str(seen), str(names)),
+        read=(*walls.interpreter_paths(python), str(packet), str(seen), str(names), *map(str, shown)),
         write=(str(inflated),),
         hide=_covered(packet, hidden),
         home=str(home),

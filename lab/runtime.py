@@ -22,6 +22,8 @@ from lab.errors import PacketError
 
 FOLDER = "runtime"
 ENTRY = "inflate.sh"
+# What lies beside the runtime in a submission folder: the archive, its contents, and what the evaluation wrote.
+_NO_RUNTIME = {ENTRY, "archive.zip", "archive", "inflated", "report.txt", "pairs.csv", "__pycache__"}
 
 INFLATE_SH = """\
 #!/usr/bin/env bash
@@ -122,6 +124,32 @@ def of_packet(packet: Path) -> Runtime:
     if not root.is_dir() or not entry.is_file() or entry.is_symlink():
         raise PacketError(f"packet {packet.name}", expected=f"a folder {FOLDER}/ and a file {ENTRY}", found="none")
     files = {name: path.read_bytes() for name, path in custody.tree(root).items()}
+    return Runtime(family="", files=files, requirements=(), entry=entry.read_bytes())
+
+
+def of_submission(folder: Path) -> Runtime:
+    """What inflates a folder: the runtime of a packet of ours, else every file that was made for the contest's flow.
+
+    The archive, what it was unpacked and inflated to, and reports are no part of a runtime.
+
+    Raises:
+        PacketError: no inflate.sh.
+        CustodyError: it holds more than regular files.
+    """
+    if (folder / FOLDER).is_dir():
+        return of_packet(folder)
+    entry = folder / ENTRY
+    if not entry.is_file() or entry.is_symlink():
+        raise PacketError(f"submission {folder.name}", expected=f"a file {ENTRY}", found="none")
+    files: dict[str, bytes] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name in _NO_RUNTIME:
+            continue
+        found = custody.tree(path) if path.is_dir() and not path.is_symlink() else {"": path}
+        for name, file in found.items():
+            if file.is_symlink() or not file.is_file():
+                raise PacketError(f"submission {folder.name}", expected="regular files", found=file.name)
+            files[f"{path.name}/{name}" if name else path.name] = file.read_bytes()
     return Runtime(family="", files=files, requirements=(), entry=entry.read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""`lab contract list | show | new | build`: what is scored."""
+"""`lab contract list | show | new | fetch | build`: what is scored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from lab.cli import terminal
 def register(commands: Any) -> None:
     """Add the verbs of this group."""
     verbs = terminal.group(
-        commands, "contract", help="what is scored: list, show, freeze your own video, rebuild minidrive"
+        commands,
+        "contract",
+        help="what is scored: list, show, freeze your own video, fetch the contest's, rebuild minidrive",
     )
     terminal.verb(verbs, "list", list_, help="every contract at hand", example="lab contract list", json_output=True)
     show = terminal.verb(
@@ -30,6 +32,15 @@ def register(commands: Any) -> None:
     new.add_argument(
         "--networks", default="minidrive", metavar="CONTRACT", help="whose networks judge it (default: minidrive)"
     )
+    fetch = terminal.verb(
+        verbs,
+        "fetch",
+        fetch_,
+        help="bring the official video and networks in place, verified",
+        example="lab contract fetch comma-2026 --from ../comma_video_compression_challenge",
+    )
+    fetch.add_argument("name")
+    fetch.add_argument("--from", dest="source", type=Path, metavar="DIR", help="a folder that has them; else clone")
     build = terminal.verb(
         verbs,
         "build",
@@ -84,6 +95,18 @@ def new_(options: argparse.Namespace) -> None:
         terminal.say(f"note: {remark}")
     terminal.say(f"contract {made.name}: {made.n_pairs} pairs, digest {made.digest[:16]}")
     terminal.say(f"next: lab run conventional/quickstart --contract {made.name}")
+
+
+def fetch_(options: argparse.Namespace) -> None:
+    """Fetch the files of a contract."""
+    from lab import contract
+    from lab.evaluator import fetch
+
+    found = contract.load(options.name, options.ledgers)
+    with terminal.progress() as monitor:
+        placed = fetch.fetch(found, source=options.source, monitor=monitor)
+    terminal.say(f"{', '.join(path.name for path in placed)}: in place" if placed else "everything is in place already")
+    terminal.say(f"next: lab run conventional/quickstart --contract {found.name}")
 
 
 def build_(options: argparse.Namespace) -> int:

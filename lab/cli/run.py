@@ -65,13 +65,16 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
 
 def _axis(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axis", choices=["cpu", "cuda"], default="cpu", help="results of two axes are never mixed")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch threads (default 1, so that the number of cores decides nothing)"
+    )
 
 
 def bench(options: argparse.Namespace) -> Bench:
     """Where things lie, from the command line and the environment."""
     from lab.experiment import Bench
 
-    terminal.calm_torch()
+    terminal.calm_torch(getattr(options, "threads", 1))
     return Bench(ledgers=options.ledgers, cache=options.cache, work=options.cache / "work", root=options.root)
 
 

@@ -88,8 +88,8 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield drawn
 
 
-def calm_torch() -> None:
-    """One torch thread per process, and a heap that keeps freed blocks.
+def calm_torch(threads: int = 1) -> None:
+    """One torch thread per process unless told otherwise, and a heap that keeps freed blocks.
 
     Notes:
         Two processes of two threads each on two cores were measured 85 times slower than one thread each. glibc
@@ -97,7 +97,7 @@ def calm_torch() -> None:
     """
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         libc = ctypes.CDLL(None)
         libc.mallopt(-4, 0)

@@ -27,11 +27,13 @@ from numpy.typing import NDArray
 from lab import custody
 from lab.contract import Contract
 from lab.errors import SampleCountMismatch
-from lab.evaluator import networks, preprocess
-from lab.video import frames, raw
+from lab.evaluator import networks, official, preprocess
+from lab.video import raw
 
 SCORED_POSE_OUTPUTS = 6
 BATCH_PAIRS = 10
+# Large frames go through in smaller batches: more at once is not faster there and takes a gigabyte.
+BATCH_PX = 4 << 20
 AXES = ("cpu", "cuda")
 Item = TypeVar("Item")
 Monitor = Callable[[str, int, int], None]
@@ -92,10 +94,12 @@ class Evaluator:
         pose: list[NDArray[np.float32]] = []
         done = 0
         with torch.inference_mode():
-            for batch in ahead(_batches(pairs, BATCH_PAIRS)):
+            for batch in ahead(_batches(pairs, batch_pairs(contract))):
                 seen = preprocess.to_planes(torch.from_numpy(batch).to(self.axis))
                 # One shared resize of both frames; SegNet reads the last, PoseNet both.
-                small = preprocess.resize(seen.flatten(0, 1), contract.model_size).reshape(*seen.shape[:3], *contract.model_size)
+                small = preprocess.resize(seen.flatten(0, 1), contract.model_size).reshape(
+                    *seen.shape[:3], *contract.model_size
+                )
                 logits = self.segnet(preprocess.segnet_input(small, contract.model_size))
                 classes.append(logits.argmax(dim=1).to(torch.uint8).cpu().numpy())
                 pose.append(self.posenet(preprocess.posenet_input(small, contract.model_size)).float().cpu().numpy())
@@ -116,8 +120,7 @@ class Evaluator:
                 path.unlink(missing_ok=True)
         contract = self.contract
         custody.expect_file(contract.source_path, contract.source.sha256, f"source of contract {contract.name!r}")
-        source = frames.read_pairs(contract.source_path, n_pairs=contract.n_pairs, size=contract.frame_size)
-        answers = self.answers(source, monitor, "networks on the source")
+        answers = self.answers(official.source_pairs(contract, self.axis), monitor, "networks on the source")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.npz")
         np.savez_compressed(temporary, classes=answers.classes, pose=answers.pose)
@@ -141,8 +144,9 @@ class Evaluator:
             "networks": {name: network.sha256 for name, network in contract.networks.items()},
             "sizes": [contract.frame_size, contract.model_size, contract.n_pairs],
             "axis": self.axis,
+            "decoder": official.decoder(contract, self.axis),
             "evaluator": digest(),
-            "versions": custody.versions(("torch", "numpy", "av")),
+            "versions": custody.versions(("torch", "numpy", "av", "timm", "segmentation-models-pytorch")),
             "machine": custody.machine()["processor"],
             "threads": torch.get_num_threads(),
         }
@@ -166,12 +170,20 @@ def digest() -> str:
     names = (
         "evaluator/measure.py",
         "evaluator/networks.py",
+        "evaluator/official.py",
+        "evaluator/official_networks.py",
         "evaluator/preprocess.py",
         "video/colour.py",
         "video/frames.py",
         "video/raw.py",
     )
     return custody.sha256_tree((name, (package / name).read_bytes()) for name in names)
+
+
+def batch_pairs(contract: Contract) -> int:
+    """How many pairs go through the networks at once."""
+    height, width = contract.frame_size
+    return max(1, min(BATCH_PAIRS, BATCH_PX // (height * width)))
 
 
 def _batches(pairs: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:

@@ -1,0 +1,293 @@
+"""The official evaluator agrees with the contest's loop, and refuses by name what that loop lets through."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lab import contract, custody, evidence, experiment, recipe, record, replay, report
+from lab.contract import Contract
+from lab.errors import EvaluationError, RawSizeMismatch, SampleCountMismatch
+from lab.evaluator import measure, official, preprocess
+from lab.video import frames
+
+if not all(map(importlib.util.find_spec, ("timm", "segmentation_models_pytorch", "torchvision"))):
+    pytest.skip("the extra `comma` is not installed", allow_module_level=True)
+
+import contest
+import fakes
+
+N_PAIRS = 2
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Reports nothing."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    """The official contract on four drawn frames and random weights."""
+    return contest.drawn_contract(tmp_path_factory.mktemp("official") / "comma-2026", N_PAIRS)
+
+
+@pytest.fixture(scope="module")
+def decoded(drawn: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw file that differs a little from the source."""
+    path = tmp_path_factory.mktemp("raw") / "0.raw"
+    grain = np.random.default_rng(11).integers(-2, 3, (*drawn.frame_size, 1))
+    with path.open("wb") as out:
+        for frame in frames.read_frames(drawn.source_path):
+            out.write(np.clip(frame.astype(np.int16) + grain, 0, 255).astype(np.uint8).tobytes())
+    return path
+
+
+def plain_networks(drawn: Contract) -> tuple[Any, Any]:
+    """Both networks as the contest runs them: nothing folded, default layout."""
+    from lab.evaluator import official_networks
+
+    made = []
+    for name, network in (("segnet", official_networks.segnet()), ("posenet", official_networks.posenet())):
+        network.load_state_dict(load_file(drawn.weights_path(name)), strict=True)
+        made.append(network.eval().requires_grad_(False))
+    return made[0], made[1]
+
+
+def test_the_contract_loads_without_its_files() -> None:
+    official_contract = contract.load("comma-2026")
+    assert (official_contract.kind, official_contract.n_pairs, official_contract.raw_bytes) == (
+        "official",
+        600,
+        3662409600,
+    )
+    score = official_contract.score(segnet=0.00067623, posenet=0.00017198, archive_bytes=178981)
+    assert score.total == pytest.approx(contest.total(0.00067623, 0.00017198, 178981, 37_545_489), abs=1e-12)
+
+
+def test_frames_are_converted_value_for_value(drawn: Contract) -> None:
+    ours = list(frames.read_pairs(drawn.source_path, n_pairs=N_PAIRS, size=drawn.frame_size))
+    (theirs,) = contest.pairs_of_video(drawn.source_path, 16)
+    assert np.array_equal(np.stack(ours), theirs.numpy())
+
+
+def test_components_agree_with_the_contest_s_loop(drawn: Contract, decoded: Path, tmp_path: Path) -> None:
+    """The bar: one pixel of the class maps, and 1e-6 of the pose distortion."""
+    segnet, posenet = plain_networks(drawn)
+    expected = contest.restated(drawn.source_path, decoded, segnet, posenet)
+    evaluator = measure.Evaluator(drawn, axis="cpu", cache=tmp_path)
+    measured = evaluator.measure(decoded, silent)
+    pixels = N_PAIRS * drawn.model_size[0] * drawn.model_size[1]
+    assert expected["pairs"] == N_PAIRS and expected["segnet"] > 0.0 and expected["posenet"] > 0.0
+    assert abs(measured.segnet - expected["segnet"]) * pixels <= 1.0 + 1e-2
+    assert abs(measured.posenet - expected["posenet"]) <= 1e-6
+    again = evaluator.measure(decoded, silent)
+    assert (again.segnet, again.posenet) == (measured.segnet, measured.posenet)
+    assert len(list((tmp_path / "answers").glob("*.npz"))) == 1
+
+
+def test_a_report_reads_as_the_contest_s_does(drawn: Contract) -> None:
+    text = "\n".join(
+        [
+            "=== Evaluation config ===", "  batch_size: 16", "=== Evaluation results over 600 samples ===",
+            "  Average PoseNet Distortion: 0.38042614", "  Average SegNet Distortion: 0.00946623",
+            "  Submission file size: 2,244,900 bytes", "  Original uncompressed size: 37,545,489 bytes",
+            "  Compression Rate: 0.05979147",
+            "  Final score: 100*segnet_dist + √(10*posenet_dist) + 25*rate = 4.39",
+        ]
+    )  # fmt: skip
+    told = report.read(text)
+    assert (told["posenet"], told["archive_bytes"], told["total"], told["n_pairs"]) == (0.38042614, 2244900, 4.39, 600)
+    ours = contract.load("comma-2026").score(segnet=told["segnet"], posenet=told["posenet"], archive_bytes=2244900)
+    assert ours.total == pytest.approx(told["total"], abs=0.005)
+
+
+def test_a_short_or_partial_raw_file_is_refused(drawn: Contract, decoded: Path, tmp_path: Path) -> None:
+    """The contest's loop scores a short file on fewer samples, and drops a partial frame."""
+    short, partial = tmp_path / "short.raw", tmp_path / "partial.raw"
+    data = decoded.read_bytes()
+    short.write_bytes(data[: len(data) // N_PAIRS])
+    partial.write_bytes(data + b"\0")
+    evaluator = measure.Evaluator.__new__(measure.Evaluator)
+    evaluator.contract = drawn
+    for path in (short, partial):
+        with pytest.raises(RawSizeMismatch, match=path.name):
+            evaluator.measure(path, silent)
+
+
+def test_a_short_source_is_refused(drawn: Contract, tmp_path: Path) -> None:
+    longer = contract.parse(
+        (drawn.root / "contract.toml").read_text(encoding="utf-8").replace("n_pairs = 2", "n_pairs = 3"),
+        drawn.root, "longer",
+    )  # fmt: skip
+    with pytest.raises(SampleCountMismatch, match="6 frames"):
+        list(official.source_pairs(longer, "cpu"))
+
+
+def test_stray_files_do_not_move_the_rate(drawn: Contract) -> None:
+    """The contest divides by the size of everything below its videos folder; here only the declared source counts."""
+    (drawn.root / "files" / "stray.txt").write_bytes(b"x" * 5000)
+    score = drawn.score(segnet=0.0, posenet=0.0, archive_bytes=1000)
+    assert score.rate_term == 25 * 1000 / drawn.source_path.stat().st_size
+
+
+def test_gradients_survive_the_preparation() -> None:
+    """The contest's own conversion to planes has no gradient; ours has, at equal values."""
+    drawn = torch.Generator().manual_seed(4)
+    pairs = torch.randint(0, 256, (1, 2, 96, 128, 3), dtype=torch.uint8, generator=drawn)
+    planes = preprocess.to_planes(pairs).requires_grad_(True)
+    ours = preprocess.posenet_input(planes, (48, 64))
+    ours.square().sum().backward()
+    assert planes.grad is not None and float(planes.grad.abs().max()) > 0.0
+
+
+def test_without_dali_there_is_no_cuda_axis(drawn: Contract) -> None:
+    with pytest.raises(EvaluationError, match="DALI"):
+        official.source_pairs(drawn, "cuda")
+    assert official.decoder(drawn, "cpu").startswith("pyav")
+    assert official.decoder(drawn, "cuda").startswith("dali")
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "axis"),
+    [
+        ("linux", "x86_64", "cpu"), ("linux", "aarch64", "cpu advisory"),
+        ("darwin", "arm64", "cpu advisory"), ("darwin", "x86_64", "cpu advisory"),
+    ],
+)  # fmt: skip
+def test_other_hardware_is_advisory_and_cannot_be_promoted(
+    system: str, machine: str, axis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(official.sys, "platform", system)
+    monkeypatch.setattr(official.platform, "machine", lambda: machine)
+    claimed = official.claimed_axis("cpu")
+    assert claimed == axis
+    promoted = record.verdict(0.1, None, claimed)[0]
+    assert promoted == ("promoted" if axis == "cpu" else "open")
+    assert evidence.grade(evidence.Facts(axis=claimed))[0].ranks is False
+
+
+UPSTREAM_INFLATE = """\
+#!/usr/bin/env bash
+set -euo pipefail
+HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+ROOT="$(cd "$HERE/../.." && pwd)"
+NAME="$(basename "$HERE")"
+mkdir -p "$2"
+while IFS= read -r line; do
+  [ -z "$line" ] && continue
+  base="${line%.*}"
+  cd "$ROOT"
+  python -m "submissions.${NAME}.inflate" "$1/${base}.bin" "$2/${base}.raw"
+done < "$3"
+"""
+UPSTREAM_PY = """\
+import os, sys, zlib
+from frame_utils import camera_size
+assert not os.path.exists("videos/0.mkv") and not os.path.exists("models/segnet.safetensors")
+width, height = camera_size
+frame = zlib.decompress(open(sys.argv[1], "rb").read())
+assert len(frame) == width * height * 3
+with open(sys.argv[2], "wb") as out:
+    for _ in range(4):
+        out.write(frame)
+"""
+
+
+@pytest.fixture
+def upstream_tree(tmp_path: Path) -> Path:
+    """A tree laid out as the contest's repository, with one submission in its own style."""
+    tree = tmp_path / "challenge"
+    place = tree / "submissions" / "flat_grey"
+    place.mkdir(parents=True)
+    for name in ("videos/0.mkv", "models/segnet.safetensors", "models/posenet.safetensors"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(b"must stay out of sight")
+    (tree / "frame_utils.py").write_text("camera_size = (1164, 874)\n", encoding="utf-8")
+    (place / "inflate.sh").write_text(UPSTREAM_INFLATE, encoding="utf-8")
+    (place / "inflate.sh").chmod(0o644)
+    (place / "inflate.py").write_text(UPSTREAM_PY, encoding="utf-8")
+    with zipfile.ZipFile(place / "archive.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("0.bin", zlib.compress(bytes(874 * 1164 * 3)))
+    return tree
+
+
+def test_a_submission_made_for_the_contest_evaluates_unchanged(
+    upstream_tree: Path, drawn: Contract, tmp_path: Path
+) -> None:
+    bench = experiment.Bench(
+        ledgers=tmp_path / "ledgers", cache=tmp_path / "cache", work=tmp_path / "work", root=tmp_path
+    )
+    place = upstream_tree / "submissions" / "flat_grey"
+    found = experiment.evaluate(place, drawn, bench, axis="cpu", work=tmp_path / "replay")
+    assert found.archive_bytes == (place / "archive.zip").stat().st_size
+    assert found.archive_sha256 == custody.sha256_file(place / "archive.zip")
+    assert set(found.runtime.files) == {"inflate.py"}
+    assert found.measurement.segnet > 0.0 and found.axis == official.claimed_axis("cpu")
+    assert found.score.total == pytest.approx(
+        contest.total(
+            found.measurement.segnet, found.measurement.posenet, found.archive_bytes, drawn.source_path.stat().st_size
+        )
+    )
+
+
+RECIPE = """
+family = "conventional"
+question = "does the contest's own flow inflate our packet?"
+[params]
+encoder = "svt-av1"
+grid = "model"
+down = "aligned"
+up = "aligned"
+crf = 50
+preset = "8"
+gop = 6
+"""
+# The steps of the published evaluate.sh up to the evaluation: fresh archive folder, unzip, inflate, check.
+FLOW = """
+set -euo pipefail
+rm -rf "$1/archive"
+mkdir -p "$1/archive"
+python -m zipfile -e "$1/archive.zip" "$1/archive"
+bash "$1/inflate.sh" "$1/archive" "$1/inflated" "$2"
+while IFS= read -r line; do
+  [ -z "$line" ] && continue
+  [ -f "$1/inflated/${line%.*}.raw" ]
+done < "$2"
+"""
+
+
+def test_a_packet_of_ours_runs_in_the_contest_s_flow(tmp_path: Path) -> None:
+    """Relative paths, a folder that inflate.sh must make itself, a names file with an empty line, no walls."""
+    toy = fakes.toy_contract(tmp_path / "ledgers")
+    bench = experiment.Bench(
+        ledgers=tmp_path / "ledgers", cache=tmp_path / "cache", work=tmp_path / "work", root=tmp_path
+    )
+    asked = recipe.parse(RECIPE, "conventional/flow")
+    (tmp_path / "submissions").mkdir()
+    experiment.encode(asked, toy, bench, tmp_path / "submissions" / "ours")
+    (tmp_path / "public_test_video_names.txt").write_text("0.mkv\n\n", encoding="utf-8")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = ["bash", "-c", FLOW, "flow", "./submissions/ours", "public_test_video_names.txt"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    raw = tmp_path / "submissions" / "ours" / "inflated" / "0.raw"
+    assert raw.stat().st_size == toy.raw_bytes
+    inflated = replay.inflate(
+        tmp_path / "submissions" / "ours", tmp_path / "replay", raw_bytes=toy.raw_bytes, hidden=(), time_limit_s=120
+    )
+    assert inflated.raw_sha256 == custody.sha256_file(raw)
