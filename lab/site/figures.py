@@ -212,9 +212,10 @@ def _finding(board: Board, best: Entry, start: Entry | None, beyond: list[Entry]
             show.score(start.total - best.total),
         )
     share = best.n_bytes * price / best.total
-    text += Markup("Bytes alone make {} of its score, the height of the dotted floor; the rest is distortion. ").format(
-        show.percent(share)
-    )
+    text += Markup(
+        "Bytes alone make {} of its score, the height of the dotted floor; the rest is distortion. "
+        "No archive above {} bytes can beat it, however good. "
+    ).format(show.percent(share), show.byte_count(best.total / price))
     if beyond:
         names = Markup(", ").join(Markup("{} ({})").format(link(e), show.score(e.total)) for e in beyond[:6])
         text += Markup("Beyond the upper edge: {}. ").format(names)

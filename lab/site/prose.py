@@ -203,6 +203,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         raise _placed(error, document) from None
     html = sanitize.clean_html(_markdown().render(text).replace('style="text-align:right"', 'class="number"'))
     html = _TABLES.sub(_numbered(), html).replace("</table>", "</table></div>")
+    html = html.replace("<pre>", '<pre tabindex="0">')
     return Rendered(document=document, html=desk.fill(html), cited=tuple(desk.cited.values()))
 
 

@@ -54,6 +54,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", next(iter(built.media)), 150
     server.shutdown()
+    server.server_close()
 
 
 def opened(browser: Any, address: str, *, script: bool = True) -> tuple[Any, list[str]]:
