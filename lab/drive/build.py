@@ -1,7 +1,8 @@
 """The embedded contract from its seed: paint, train, encode, measure, write, and say whether the digests agree.
 
 Everything painted and every checkpoint is kept in a cache outside version control, so an interrupted build goes on
-where it stopped. Two processes with one thread each do the work; how many there are does not change a byte.
+where it stopped; the cache is keyed by the painters' source, so nothing painted by other code is ever used. Two
+processes with one thread each do the work; how many there are does not change a byte.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file, save_file
 
-from lab.custody import sha256_file
+from lab.custody import sha256_file, sha256_tree
 from lab.drive import bursts, clip, dataset, training
 from lab.drive.clip import FPS, FRAME_SIZE, MODEL_SIZE
 from lab.drive.dataset import Monitor
-from lab.drive.motion import POSE_NAMES
+from lab.drive.motion import OUTPUT_UNITS, POSE_NAMES
 from lab.drive.training import Plan
 from lab.errors import TrainingError
 from lab.evaluator.networks import small_posenet, small_segnet
@@ -122,6 +123,7 @@ def build(
         TrainingError: a worker ended before its work was done.
     """
     out.mkdir(parents=True, exist_ok=True)
+    cache = cache / painters_digest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     painted = _paint(seed, cache, effort, monitor, workers)
     weights = _train(painted, seed, cache, effort, monitor)
@@ -138,6 +140,12 @@ def build(
         record = compare_to / name  # type: ignore[operator]
         same[name] = record.is_file() and sha256_file(record) == digests[name]
     return BuildReport(out=out, seed=seed, digests=digests, figures=figures, same=same)
+
+
+def painters_digest() -> str:
+    """Digest of the source of everything that decides a painted frame or a training sample."""
+    files = [path for path in Path(__file__).parent.glob("*.py") if path.name not in ("build.py", "__init__.py")]
+    return sha256_tree((path.name, path.read_bytes()) for path in files)
 
 
 def clip_seed(seed: int) -> int:
@@ -318,4 +326,5 @@ mean_iou = {figures.mean_iou:.4f}
 class_iou = {{ {rows(CLASSES, figures.class_iou)} }}
 pose_r2 = {{ {rows(POSE_NAMES, figures.pose_r2)} }}
 pose_rmse = {{ {rows(POSE_NAMES, figures.pose_rmse)} }}
+pose_output_units = [{", ".join(f"{unit:g}" for unit in OUTPUT_UNITS)}]
 '''

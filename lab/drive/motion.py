@@ -13,7 +13,14 @@ from lab.drive.noise import FloatArray
 from lab.drive.road import place
 
 POSE_NAMES = ("forward_m_s", "yaw_deg_s", "pitch_deg_s", "roll_deg_s", "right_m_s", "up_m_s")
-"""The six scored outputs of the pose network, in order."""
+"""The six scored motions, in order, and the units in which they are painted and reported."""
+
+OUTPUT_UNITS = (5.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+"""What one unit of each output of the pose network stands for: speed is answered in steps of 5 m/s.
+
+Common codecs then land where they land in the contest, at pose distortions of a tenth to one; in plain m/s the square
+of speed alone would decide every score.
+"""
 
 
 View = tuple[FloatArray, FloatArray]

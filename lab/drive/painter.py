@@ -1,4 +1,8 @@
-"""One frame: ground and sky by ray, then props, cars and bonnet against the depth map; the shutter as sub-frames."""
+"""One frame: ground and sky by ray, then props, cars and bonnet against the depth map; the shutter as sub-frames.
+
+Numba keeps compiled kernels beside the source and looks only at the outermost kernel's file: after editing a kernel
+that others call, delete the `*.nbi` and `*.nbc` files of `__pycache__`, or the old one is still painted.
+"""
 
 from __future__ import annotations
 

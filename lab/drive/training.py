@@ -16,11 +16,15 @@ from torch import nn
 from lab.drive.augment import MIRROR_SIGNS, noise_pool, reframe, wear
 from lab.drive.bursts import PAIRS, Bursts
 from lab.drive.dataset import Monitor, Pairs
+from lab.drive.motion import OUTPUT_UNITS
 from lab.evaluator.networks import N_CLASSES, N_SCORED, SmallPoseNet, SmallSegNet, fold
 from lab.evaluator.preprocess import posenet_input, segnet_input, to_planes
 
 CLASS_WEIGHTS = (1.0, 2.6, 1.0, 1.8, 1.0)
 """Cross-entropy weights: lane lines are thin, other cars are few."""
+
+OUTPUT_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 0.6, 0.6)
+"""Loss weights of the six pose outputs: speed and yaw rate matter most."""
 
 STANDING = 0.03
 """Share of pose samples whose frames differ by their wear alone: no motion."""
@@ -45,7 +49,7 @@ class Plan:
 
 
 SEGNET_PLAN = Plan(steps=2600, batch=8, rate=2.5e-3)
-POSENET_PLAN = Plan(steps=7000, batch=16, rate=2.0e-3)
+POSENET_PLAN = Plan(steps=6000, batch=16, rate=2.0e-3)
 
 
 def _segnet_batch(
@@ -91,7 +95,8 @@ def _posenet_loss(outputs: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
     spread = outputs[:, N_SCORED:].clamp(-12.0, 6.0)
     square = error.detach().square()
     doubt = 0.5 * (spread + square * torch.exp(-spread)).mean()
-    return F.huber_loss(error, torch.zeros_like(error), delta=0.3) * 4.0 + 0.02 * doubt
+    robust = F.huber_loss(error, torch.zeros_like(error), delta=0.3, reduction="none")
+    return 4.0 * (robust * torch.tensor(OUTPUT_WEIGHTS)).mean() + 0.02 * doubt
 
 
 def _run(
@@ -148,7 +153,7 @@ def train_segnet(
 def train_posenet(
     bursts: Bursts, *, seed: int, cache: Path, plan: Plan = POSENET_PLAN, monitor: Monitor = lambda *_: None
 ) -> Tensors:
-    """Folded weights of the pose network trained on these bursts, its outputs in the units of `POSE_NAMES`."""
+    """Folded weights of the pose network trained on these bursts, its outputs in `OUTPUT_UNITS`."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     pool = noise_pool(seed + 1)
@@ -161,8 +166,9 @@ def train_posenet(
         return _posenet_loss(model(inputs), (poses - mean) / spread)
 
     weights = fold(_run("posenet", SmallPoseNet(norm=True), plan, step_loss, seed, cache, monitor).state_dict())
-    gain = torch.cat([spread, torch.ones(N_SCORED)])
-    shift = torch.cat([mean, 2.0 * torch.log(spread)])
+    units = torch.tensor(OUTPUT_UNITS)
+    gain = torch.cat([spread / units, torch.ones(N_SCORED)])
+    shift = torch.cat([mean / units, 2.0 * torch.log(spread / units)])
     weights["head.weight"] = (weights["head.weight"] * gain[:, None]).contiguous()
     weights["head.bias"] = weights["head.bias"] * gain + shift
     return weights
@@ -186,11 +192,11 @@ def class_iou(model: nn.Module, pairs: Pairs, batch: int = 16) -> NDArray[np.flo
 
 @torch.no_grad()
 def pose_r2(model: nn.Module, pairs: Pairs, batch: int = 32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of variance explained and root mean squared error of each scored output, float64 (6,) each."""
+    """Share of variance explained and root mean squared error of each motion in `POSE_NAMES`, float64 (6,) each."""
     answers = []
     for start in range(0, len(pairs), batch):
         planes = to_planes(torch.from_numpy(pairs.frames[start : start + batch]))
         inputs = posenet_input(planes, (planes.shape[-2], planes.shape[-1]))
         answers.append(model(inputs.contiguous(memory_format=torch.channels_last))[:, :N_SCORED].numpy())
-    error = np.concatenate(answers).astype(np.float64) - pairs.poses
+    error = np.concatenate(answers).astype(np.float64) * np.array(OUTPUT_UNITS) - pairs.poses
     return 1.0 - error.var(0) / pairs.poses.var(0), np.sqrt((error**2).mean(0))

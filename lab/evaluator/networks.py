@@ -77,7 +77,9 @@ class SmallPoseNet(nn.Module):
 
     Notes:
         The trunk keeps its 6 x 8 grid until the linear layers, since the same image motion means different ego motion
-        at different places. The other six outputs are logarithms of the expected squared errors of the first six.
+        at different places. Planes first lose their local mean and are divided by their local contrast: motion shows in
+        the faint texture of asphalt as much as in strong edges, and the look of a place should say nothing about speed.
+        The other six outputs are logarithms of the expected squared errors of the first six.
     """
 
     def __init__(self, *, norm: bool = False) -> None:
@@ -96,8 +98,27 @@ class SmallPoseNet(nn.Module):
         self.head = nn.Linear(56, N_POSE_OUTPUTS)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.head(F.relu(self.hidden(self.trunk(planes).flatten(1))))
+        features = self.trunk(local_contrast(planes))
+        outputs: torch.Tensor = self.head(F.relu(self.hidden(features.flatten(1))))
         return outputs
+
+
+def local_contrast(planes: torch.Tensor, cell: int = 8, floor: float = 0.06) -> torch.Tensor:
+    """Planes without their local mean, over the local contrast of both frames' first luma phase.
+
+    Args:
+        planes: float (N, 12, h, w), sides multiples of `cell`.
+        cell: side of the squares whose means are interpolated to give "local".
+        floor: contrast below which texture counts as flat.
+    """
+    size = (planes.shape[-2], planes.shape[-1])
+
+    def smooth(x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(F.avg_pool2d(x, cell), size=size, mode="bilinear", align_corners=False)
+
+    local = planes - smooth(planes)
+    energy = smooth(local[:, 0::6].square().mean(1, keepdim=True))
+    return local / (torch.sqrt(energy + 1e-8) + floor)
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:
