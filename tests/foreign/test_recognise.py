@@ -102,7 +102,7 @@ MASKS = b"QMA9" + struct.pack("<4I", 600, 512, 384, 90) + bytes(range(90))
         (brotli.compress(TEXT), "brotli", Strength.REPRODUCED),
         (brotli.compress(TEXT, quality=3), "brotli", Strength.DECODED),
         (zlib.compress(TEXT), "zlib", Strength.CHECKED),
-        (gzip.compress(TEXT), "gzip", Strength.CHECKED),
+        (gzip.compress(TEXT, mtime=0), "gzip", Strength.CHECKED),
         (bz2.compress(TEXT), "bzip2", Strength.CHECKED),
         (lzma.compress(TEXT), "xz", Strength.CHECKED),
         (zstandard.ZstdCompressor(write_checksum=True).compress(TEXT), "zstd", Strength.CHECKED),
