@@ -175,7 +175,7 @@ def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
         beyond = mark.y > chart.y.hi
         x, y = at(mark.x, min(mark.y, chart.y.hi))
         spots.append((mark, x, y, beyond))
-    taken = [Box(x=x - 7, y=y - 7, width=14, height=14) for _, x, y, _ in spots]
+    taken = [Box(x=x - 8, y=y - 7, width=16, height=20 if beyond else 14) for _, x, y, beyond in spots]
     taken += [box for line in chart.lines if line.kind in STRONG for box in _along(line, chart, at)]
     frame = Box(x=plot.x, y=plot.y - 14, width=plot.width, height=plot.height + 12)
     parts, labels = [], []

@@ -25,6 +25,9 @@ LINES = {
     "side-branch": "tried and left",
 }
 OFF_SCALE = 2.5
+MARK_LIMIT = 400
+BRANCH_LIMIT = 24
+BRANCH_SPACING = 0.17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     Args:
         focus: only the better half, on scales of its own.
     """
-    entries = _better_half(board) if focus else list(board.entries)
+    entries = _drawn(_better_half(board) if focus else board.entries, board)
     best, start = board.frontier, board.start
     if not entries or best is None:
         return None
@@ -103,14 +106,16 @@ def trajectory(board: Board) -> Figure | None:
     around = sorted(totals + [branch.total for step in steps for branch in step.branches])
     limit = max(max(totals), OFF_SCALE * around[len(around) // 2])
     y = svg.padded([total for total in around if total <= limit], "score, lower is better")
-    x = svg.Axis(label="step on the main line", lo=0.55, hi=len(steps) + 0.95)
-    marks, lines = [], [Line(points=tuple((i, total) for i, total in enumerate(totals, 1)), kind="main-line")]
-    for index, step in enumerate(steps, 1):
-        for place, branch in enumerate(step.branches, 1):
-            across = index + 0.75 * place / (len(step.branches) + 1) + 0.06
-            lines.append(Line(points=((index, step.entry.total), (across, branch.total)), kind="side-branch"))
+    places, end = _places(steps)
+    x = svg.Axis(label="step on the main line", lo=places[0] - 0.45, hi=end + 0.45)
+    marks, lines = [], [Line(points=tuple(zip(places, totals, strict=True)), kind="main-line")]
+    for at, step in zip(places, steps, strict=True):
+        for index, branch in enumerate(_nearest(step.branches), 1):
+            across = at + BRANCH_SPACING * index + 0.1
+            lines.append(Line(points=((at, step.entry.total), (across, branch.total)), kind="side-branch"))
             marks.append(_mark(branch, best, across, set()))
-    marks += [_mark(step.entry, best, float(i), {best.id, steps[0].entry.id}) for i, step in enumerate(steps, 1)]
+    ends = {best.id, steps[0].entry.id}
+    marks += [_mark(step.entry, best, at, ends) for at, step in zip(places, steps, strict=True)]
     chart = Chart(
         key=f"trajectory-{board.axis}",
         title=f"Main line and side branches, {board.contract.name}, {board.axis}",
@@ -118,7 +123,7 @@ def trajectory(board: Board) -> Figure | None:
         y=y,
         marks=tuple(marks),
         lines=tuple(lines),
-        x_ticks=tuple((float(i), str(i)) for i in range(1, len(steps) + 1)),
+        x_ticks=tuple((at, str(i)) for i, at in enumerate(places, 1)),
     )
     everything = [entry for step in steps for entry in (step.entry, *step.branches)]
     return Figure(
@@ -141,6 +146,29 @@ def trajectory(board: Board) -> Figure | None:
         ),
         legend=_legend(everything, [(kind, LINES[kind]) for kind in dict.fromkeys(line.kind for line in lines)]),
     )
+
+
+def _places(steps: tuple[lineage.Step, ...]) -> tuple[list[float], float]:
+    """Where each step stands, with room behind it for what was tried from it, and where the last room ends."""
+    places, at = [], 1.0
+    for step in steps:
+        places.append(at)
+        at += max(1.0, BRANCH_SPACING * (len(_nearest(step.branches)) + 1) + 0.3)
+    return places, max(places[-1], at - 1.0)
+
+
+def _nearest(branches: Sequence[Entry]) -> list[Entry]:
+    """The branches that are drawn, worst first; the table has all of them."""
+    return sorted(branches, key=lambda entry: (entry.total, entry.id))[:BRANCH_LIMIT][::-1]
+
+
+def _drawn(entries: Sequence[Entry], board: Board) -> list[Entry]:
+    """At most `MARK_LIMIT` of the runs: the line of the best, the promoted ones, then the best of the others."""
+    if len(entries) <= MARK_LIMIT:
+        return list(entries)
+    line = {entry.id for entry in lineage.pareto(board)}
+    first = sorted(entries, key=lambda e: (e.id not in line, e.run.verdict != "promoted", e.total, e.id))
+    return first[:MARK_LIMIT]
 
 
 def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:
