@@ -2,6 +2,8 @@
 
     inner payload -> inner decoder -> frames -> the evaluator's resize -> post-filter -> side -> uint8 -> up-sampling
 
+Where first frames are not coded, a pair is its last frame twice, until the side codes move the first of the two.
+
 Everything that runs here ships in a packet; it sees the payload and nothing else.
 """
 
@@ -18,7 +20,7 @@ from lab.codecs import weights
 from lab.codecs.conventional.decode import anatomy as conventional_anatomy
 from lab.codecs.conventional.decode import decode as conventional_decode
 from lab.codecs.filtered import format as syntax
-from lab.codecs.filtered.model import PostFilter, render
+from lab.codecs.filtered.model import RENDER_PAIRS, PostFilter, render
 from lab.errors import Truncated, UnknownSyntax
 from lab.video import resample
 
@@ -27,7 +29,6 @@ Pairs = Iterator[NDArray[np.uint8]]
 INNER: dict[int, tuple[str, Callable[[bytes], Pairs], Callable[[bytes], Bitstream]]] = {
     1: ("conventional", conventional_decode, conventional_anatomy),
 }
-_BATCH = 8
 
 
 def decode(payload: bytes) -> Pairs:
@@ -82,29 +83,41 @@ def filter_of(head: syntax.Head, section: bytes) -> PostFilter:
 
 
 def inner_frames(head: syntax.Head, inner: bytes) -> Iterator[torch.Tensor]:
-    """What the inner codec shows the networks, float (n, 2, 3, h, w) on the grid, in batches of fixed size.
+    """What the filter is given, float (n, 2, 3, h, w) on the grid, in batches of fixed size.
 
     Raises:
         BitstreamError: the inner payload is of no known family, or has another number or size of pairs.
     """
     kept: list[torch.Tensor] = []
     n_pairs = 0
+    for pair in _inner_pairs(head, inner):
+        small = resample.resize(torch.from_numpy(pair).movedim(-1, 1), head.grid)
+        # Moved first frames start as copies of the last ones; an odd number of pairs leaves one frame over.
+        made = [small] if head.first == "coded" else [frame.expand(2, -1, -1, -1) for frame in small]
+        made = made[: head.n_pairs - n_pairs]
+        n_pairs += len(made)
+        kept += made
+        if len(kept) >= RENDER_PAIRS:
+            yield torch.stack(kept[:RENDER_PAIRS])
+            kept = kept[RENDER_PAIRS:]
+    if kept:
+        yield torch.stack(kept)
+
+
+def _inner_pairs(head: syntax.Head, inner: bytes) -> Pairs:
+    """The inner codec's pairs, exactly as many and as large as they must be."""
+    n_pairs = 0
     for pair in _inner(inner)[1](inner):
         if pair.shape != (2, *head.size, 3):
             raise UnknownSyntax(
                 "filtered, inner", expected=f"frames of {head.size[0]}x{head.size[1]}", found=f"{pair.shape[1:3]}"
             )
-        if n_pairs == head.n_pairs:
-            raise UnknownSyntax("filtered, inner", expected=f"{head.n_pairs:,} pairs", found="more")
+        if n_pairs == head.n_inner:
+            raise UnknownSyntax("filtered, inner", expected=f"{head.n_inner:,} pairs", found="more")
         n_pairs += 1
-        kept.append(resample.resize(torch.from_numpy(pair).movedim(-1, 1), head.grid))
-        if len(kept) == _BATCH:
-            yield torch.stack(kept)
-            kept = []
-    if n_pairs != head.n_pairs:
-        raise Truncated("filtered, inner", expected=f"{head.n_pairs:,} pairs", found=f"{n_pairs:,}")
-    if kept:
-        yield torch.stack(kept)
+        yield pair
+    if n_pairs != head.n_inner:
+        raise Truncated("filtered, inner", expected=f"{head.n_inner:,} pairs", found=f"{n_pairs:,}")
 
 
 def anatomy(payload: bytes) -> Bitstream:

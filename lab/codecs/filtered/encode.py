@@ -40,6 +40,7 @@ class Params:
         inner: the recipe of the wrapped codec, "family/slug".
         architecture, hidden, view: the post-filter, see `model`.
         scheme, bits: how its weights are packed, see `lab.training.quantize`.
+        first: whether first frames are coded, or are the last ones moved by side codes, which are searched then.
         side: whether per-frame side codes are searched; the architecture "shift" always has them.
         profile, steps: a named schedule scaled to this many steps in all, instead of [[stages]].
         validate_every: steps between two measurements of the decoded score.
@@ -53,6 +54,7 @@ class Params:
     view: Literal["frame", "pair"] = "pair"
     scheme: Literal["int8-tensor", "int8-channel", "lsq", "lsq-channel", "fp4", "depth"] = "int8-channel"
     bits: int = 8
+    first: Literal["coded", "moved"] = "coded"
     side: bool = False
     profile: str = ""
     steps: int = 0
@@ -183,7 +185,7 @@ def assemble(
 ) -> Bitstream:
     """The payload of a packed filter, with side codes where the plan has them and they pay."""
     without = _pack(source, plan, material, packed)
-    if not (plan.params.side or plan.params.architecture == "shift"):
+    if not (plan.params.side or plan.params.first == "moved" or plan.params.architecture == "shift"):
         return without
     contract, before = source.contract, _measured(without, material)
     codes = side.search(
@@ -210,6 +212,7 @@ def _head(source: SourceClip, plan: Plan) -> syntax.Head:
         size=contract.frame_size,
         grid=contract.model_size,
         n_pairs=contract.n_pairs,
+        first=params.first,
         architecture=params.architecture,
         view=params.view,
         hidden=params.hidden,

@@ -20,6 +20,7 @@ from lab.codecs import weights
 from lab.codecs.filtered.model import ARCHITECTURES, MAX_HIDDEN, SIDE, VIEWS
 from lab.errors import BitstreamError, UnknownSyntax
 
+FIRST = ("coded", "moved")
 PAIR_LIMIT = 100_000
 SIDE_LIMIT_PX = 8192
 _FILTERS = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 0, "lp": 0, "pb": 0}]
@@ -32,6 +33,7 @@ HEADER = Table(
         Field("grid_height", "varint", "rows of the grid that the filter works on"),
         Field("grid_width", "varint", "columns of that grid"),
         Field("n_pairs", "varint", "pairs of frames"),
+        Field("first", FIRST, "whether first frames are coded, or are the last ones moved by their side codes"),
         Field("architecture", ARCHITECTURES, "post-filter"),
         Field("view", VIEWS, "whether it sees a frame alone or both of a pair"),
         Field("hidden", "varint", "width of its inner layers"),
@@ -47,10 +49,16 @@ class Head(NamedTuple):
     size: tuple[int, int]
     grid: tuple[int, int]
     n_pairs: int
+    first: str
     architecture: str
     view: str
     hidden: int
     weights: str
+
+    @property
+    def n_inner(self) -> int:
+        """Pairs of the inner payload."""
+        return self.n_pairs if self.first == "coded" else -(-self.n_pairs // 2)
 
 
 class Parts(NamedTuple):
@@ -82,6 +90,7 @@ def write(
         "grid_height": head.grid[0],
         "grid_width": head.grid[1],
         "n_pairs": head.n_pairs,
+        "first": head.first,
         "architecture": head.architecture,
         "view": head.view,
         "hidden": head.hidden,
@@ -119,6 +128,7 @@ def read(payload: bytes) -> tuple[Head, Parts]:
         size=(number["height"], number["width"]),
         grid=(number["grid_height"], number["grid_width"]),
         n_pairs=number["n_pairs"],
+        first=str(values["first"]),
         architecture=str(values["architecture"]),
         view=str(values["view"]),
         hidden=number["hidden"],

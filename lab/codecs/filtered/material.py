@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lab import codecs, custody
 from lab.bitstream import Bitstream
 from lab.closure import closure
-from lab.codecs.base import Monitor, SourceClip
+from lab.codecs.base import Monitor, Pair, SourceClip
 from lab.codecs.filtered import decode
 from lab.codecs.filtered import format as syntax
 from lab.evaluator import networks
@@ -37,6 +40,30 @@ class Material:
     posenet: torch.nn.Module
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastFrames(SourceClip):
+    """The last frames of a clip's pairs, two consecutive ones as a pair; an odd one is repeated."""
+
+    whole: SourceClip
+
+    def pairs(self) -> Iterator[Pair]:
+        """Half as many pairs, uint8 (2, H, W, 3) RGB."""
+        last: list[NDArray[np.uint8]] = []
+        for pair in self.whole.pairs():
+            last.append(pair[1])
+            if len(last) == 2:
+                yield np.stack(last)
+                last = []
+        if last:
+            yield np.stack([last[0], last[0]])
+
+
+def last_frames(source: SourceClip) -> LastFrames:
+    """What the inner codec is given where first frames are not coded."""
+    contract = dataclasses.replace(source.contract, n_pairs=-(-source.contract.n_pairs // 2))
+    return LastFrames(contract=contract, cache=source.cache, work=source.work, whole=source)
+
+
 def gather(source: SourceClip, inner: Recipe, head: syntax.Head, monitor: Monitor) -> Material:
     """Encode the inner stream and decode what it shows; compute or fetch the reference answers.
 
@@ -44,7 +71,7 @@ def gather(source: SourceClip, inner: Recipe, head: syntax.Head, monitor: Monito
         inner: recipe of the wrapped codec.
         head: sizes of the payload that will wrap it.
     """
-    stream = _encoded(source, inner, monitor)
+    stream = _encoded(source if head.first == "coded" else last_frames(source), inner, monitor)
     shown = torch.cat(list(decode.inner_frames(head, stream.payload)))
     whole = shown.to(torch.uint8)
     segnet, posenet = networks.load(source.contract)

@@ -223,26 +223,14 @@ def steered(frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
 
 
 def _sampled(frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
-    """Bilinear samples of frames at displaced places, float (n, 3, h, w)."""
-    n, _, height, width = frames.shape
+    """Bilinear samples of frames at displaced places, edges repeated, float (n, 3, h, w)."""
+    height, width = frames.shape[-2:]
     row = torch.linspace(-1.0, 1.0, height)[None, :, None]
     column = torch.linspace(-1.0, 1.0, width)[None, None, :]
     down, right, stretch, widen, lean, turn = (side[:, at, None, None] for at in range(2, 8))
-    y = torch.arange(height)[None, :, None] - SHIFT_STEP * (down + stretch * row + lean * column)
-    x = torch.arange(width)[None, None, :] - SHIFT_STEP * (right + widen * column + turn * row)
-    y, x = y.clamp(0.0, height - 1.0), x.clamp(0.0, width - 1.0)
-    top, left = y.floor(), x.floor()
-    below, beside = (y - top)[:, None], (x - left)[:, None]
-    first_row, first_column = top.long(), left.long()
-    last_row, last_column = (first_row + 1).clamp_max(height - 1), (first_column + 1).clamp_max(width - 1)
-    flat = frames.reshape(n, 3, height * width)
-
-    def taken(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        at = (rows * width + columns).reshape(n, 1, -1).expand(-1, 3, -1)
-        return flat.gather(2, at).reshape(n, 3, height, width)
-
-    upper = taken(first_row, first_column)
-    upper = upper + (taken(first_row, last_column) - upper) * beside
-    lower = taken(last_row, first_column)
-    lower = lower + (taken(last_row, last_column) - lower) * beside
-    return upper + (lower - upper) * below
+    # A step in rows or columns is this much of the grid, whose corners lie at -1 and 1.
+    per_row, per_column = 2.0 * SHIFT_STEP / max(height - 1, 1), 2.0 * SHIFT_STEP / max(width - 1, 1)
+    y = row - per_row * (down + stretch * row + lean * column)
+    x = column - per_column * (right + widen * column + turn * row)
+    places = torch.stack([x.expand_as(y), y], dim=-1)
+    return F.grid_sample(frames, places, mode="bilinear", padding_mode="border", align_corners=True)

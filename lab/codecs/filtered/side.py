@@ -29,7 +29,8 @@ _CODE_BYTES = 0.7
 _LIMIT = 127
 _FIRST, _LAST = 0, 1
 _LAST_CODES = 4  # bias, contrast, down and right: the last frame also has to please SegNet
-_NEWTON, _TRIES, _POLISH, _PROBE = 4, 4, 4, 3
+_NEWTON, _TRIES, _PROBE = 6, 3, 3
+_POLISH_FIRST, _POLISH_LAST = 4, 2
 _GAIN = 1e-7
 _STILL = np.zeros((1, len(SIDE)), np.int64)
 
@@ -86,11 +87,20 @@ class _Judge:
         self.pose = targets.pose[index][None]
         self.segnet, self.posenet = segnet, posenet
         self.seg_weight, self.pose_slope = seg_weight, pose_slope
+        self.still = self._planes(_LAST, _STILL)
 
     def _shown(self, parity: int, codes: NDArray[np.int64]) -> torch.Tensor:
         """One frame under several code sets, float (k, 3, h, w), rounded."""
         frame = self.pair[parity][None].expand(len(codes), -1, -1, -1)
         return round_pixels(steered(frame, torch.from_numpy(codes)))
+
+    def _planes(self, parity: int, codes: NDArray[np.int64]) -> torch.Tensor:
+        """What PoseNet reads of one frame under several code sets, float (k, 6, h / 2, w / 2)."""
+        shown = self._shown(parity, codes)
+        # Two candidates at a time pose as a pair, so that none is converted twice.
+        even = shown if len(shown) % 2 == 0 else torch.cat([shown, shown[-1:]])
+        planes = preprocess.posenet_input(even.reshape(-1, 2, *shown.shape[1:]), self.targets.size)
+        return planes.reshape(len(even), -1, *planes.shape[2:])[: len(shown)]
 
     def segnet_cost(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """SegNet's part of the score for codes of the last frame, int (k, 8), as float64 (k,)."""
@@ -104,12 +114,12 @@ class _Judge:
 
         Either may be one set for all, int (1, 8).
         """
-        shown = [self._shown(parity, codes) for parity, codes in ((_FIRST, first), (_LAST, last))]
-        most = max(map(len, shown))
-        pairs = torch.stack([frame.expand(most, -1, -1, -1) for frame in shown], dim=1)
-        planes = preprocess.posenet_input(pairs, self.targets.size).contiguous(memory_format=torch.channels_last)
-        off = (self.posenet(planes) - self.pose)[:, : losses.SCORED_POSE_OUTPUTS]
-        out: NDArray[np.float64] = off.double().numpy()
+        one = self._planes(_FIRST, first)
+        other = self.still if last is _STILL else self._planes(_LAST, last)
+        most = max(len(one), len(other))
+        planes = torch.cat([one.expand(most, -1, -1, -1), other.expand(most, -1, -1, -1)], dim=1)
+        found = self.posenet(planes.contiguous(memory_format=torch.channels_last))
+        out: NDArray[np.float64] = (found - self.pose)[:, : losses.SCORED_POSE_OUTPUTS].double().numpy()
         return out
 
     def posenet_cost(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -123,14 +133,14 @@ def _settle(judge: _Judge, price: float) -> NDArray[np.int8]:
     here = np.zeros((2, len(SIDE)), np.int64)
     seg = float(judge.segnet_cost(here[None, _LAST])[0])
     here[_FIRST], best = _solve(judge, seg, price)
-    for _ in range(_POLISH):
+    for _ in range(_POLISH_FIRST):
         moves = _neighbours(here[_FIRST], len(SIDE))
         paid = seg + judge.posenet_cost(moves, here[None, _LAST]) + price * _weight(moves, here[_LAST])
         winner = int(paid.argmin())
         if paid[winner] >= best - _GAIN:
             break
         here[_FIRST], best = moves[winner], float(paid[winner])
-    for _ in range(_POLISH):
+    for _ in range(_POLISH_LAST):
         moves = _neighbours(here[_LAST], _LAST_CODES)
         parts = judge.segnet_cost(moves)
         paid = parts + judge.posenet_cost(here[None, _FIRST], moves) + price * _weight(moves, here[_FIRST])
