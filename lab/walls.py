@@ -96,10 +96,10 @@ def command(plan: Plan, inner: Sequence[str], kind: str) -> list[str]:
 
 def interpreter_paths(python: str | None = None) -> tuple[str, ...]:
     """Folders that a Python interpreter reads its library and packages from."""
+    if python in (None, sys.executable):
+        return tuple(sorted({sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix} - {"/", ""}))
     code = "import sys; print('\\n'.join({sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}))"
-    done = subprocess.run(
-        [python or sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([str(python), "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True)
     return tuple(sorted(path for path in done.stdout.splitlines() if path not in ("/", "")))
 
 
