@@ -1,0 +1,92 @@
+"""Parts of a context mixer: adaptive probabilities, histories of answers, rows of weights, refining maps.
+
+Everything is integer arithmetic on the tables of `logistic`. Units: probabilities of 16 or 22 bits, stretched values in
+1/256 nat, weights with 16 fractional bits.
+
+References:
+    M. Mahoney, "Adaptive weighing of context models for lossless data compression", 2005.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.entropy.jit import kernel
+from lab.entropy.logistic import ONE, squash_table
+
+HISTORIES = 4096
+
+
+@kernel
+def adapted(entry, bit, limit, rates):  # type: ignore[no-untyped-def]
+    """A probability of 22 bits with its count of 10 bits, after seeing `bit`."""
+    seen = np.int64(entry) & 1023
+    chance = np.int64(entry) >> 10
+    chance += ((((bit << 22) - bit) - chance) >> 3) * rates[seen] >> 13
+    if seen < limit:
+        seen += 1
+    return chance << 10 | seen
+
+
+@kernel
+def dot(weights, start, inputs, count):  # type: ignore[no-untyped-def]
+    """The stretched prediction of one row of 16.16 weights, within +-2815."""
+    total = np.int64(0)
+    row = weights[start : start + count]
+    for at in range(count):
+        total += np.int64(row[at]) * np.int64(inputs[at])
+    return min(max(total >> 16, -2815), 2815)
+
+
+@kernel
+def train(weights, start, inputs, count, error):  # type: ignore[no-untyped-def]
+    """Move one row of weights along its inputs times the error."""
+    row = weights[start : start + count]
+    for at in range(count):
+        row[at] += (np.int64(inputs[at]) * error + 262144) >> 19
+
+
+@kernel
+def refined(maps, place, stretched, out, slot):  # type: ignore[no-untyped-def]
+    """What 33 interpolated cells make of a stretched probability, in 16 bits; `out[slot]` gets the nearer cell."""
+    scaled = stretched + 2816
+    cell = min(scaled // 176, 31)
+    part = scaled - cell * 176
+    out[slot] = place * 33 + cell + (1 if part >= 88 else 0)
+    low = np.int64(maps[place * 33 + cell] >> 16)
+    high = np.int64(maps[place * 33 + cell + 1] >> 16)
+    return (low * (176 - part) + high * part) // 176
+
+
+@cache
+def history_table() -> NDArray[np.uint16]:
+    """The next history after each answer, uint16 (4096, 2).
+
+    A history counts both answers up to 15, forgets part of the count that was wrong, and keeps the last four answers.
+    """
+    following = np.empty((HISTORIES, 2), np.uint16)
+    for state in range(HISTORIES):
+        for bit in (0, 1):
+            counts = [state & 15, state >> 4 & 15]
+            counts[bit] = min(counts[bit] + 1, 15)
+            if counts[1 - bit] > 3:
+                counts[1 - bit] = (counts[1 - bit] + 3) // 2
+            following[state, bit] = counts[0] | counts[1] << 4 | (state >> 7 & 14 | bit) << 8
+    return following
+
+
+def history_chances(count: int) -> NDArray[np.uint32]:
+    """Adaptive probabilities of all histories before anything is learnt, uint32 (count, 4096): their own counts."""
+    states = np.arange(HISTORIES)
+    zeros, ones = states & 15, states >> 4 & 15
+    seen = (5 * ones + 2) * (ONE - 1) // (5 * (zeros + ones) + 4) << 10
+    return np.tile(seen.astype(np.uint32), (count, 1))
+
+
+def refining_maps(count: int) -> NDArray[np.uint32]:
+    """`count` maps of 33 cells, each the identity, as one uint32 array."""
+    cells = squash_table()[np.clip((np.arange(33) - 16) * 176, -4095, 4095) + 4095].astype(np.int64)
+    return np.tile((cells >> 6 << 16).astype(np.uint32), count)
