@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 
 import av
@@ -62,3 +63,12 @@ def test_grey_pictures_survive_every_encoder(name: str) -> None:
     stream = encoders.encode(name, settings, [grey] * 4, (64, 96), Fraction(20))
     assert stream
     assert stream == encoders.encode(name, settings, [grey] * 4, (64, 96), Fraction(20))
+
+
+def test_encoding_leaves_the_process_in_its_scheduling_class() -> None:
+    """SVT-AV1 in a process of root moves it to the real-time class, where its children would starve the machine."""
+    before = os.sched_getscheduler(0)
+    planes = (np.full((64, 64), 90, np.uint8), np.full((32, 32), 128, np.uint8), np.full((32, 32), 128, np.uint8))
+    settings = encoders.Settings(crf=40, preset="10", gop=0)
+    assert encoders.encode("svt-av1", settings, [planes] * 4, (64, 64), Fraction(20))
+    assert os.sched_getscheduler(0) == before

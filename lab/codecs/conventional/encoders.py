@@ -192,7 +192,7 @@ def encode(name: str, settings: Settings, pictures: Iterable[Planes], size: tupl
     context.color_range, context.colorspace = av.video.reformatter.ColorRange.MPEG, 6
     context.options = encoder.arguments(settings)
     try:
-        with _quiet():
+        with _contained():
             chunks = [bytes(packet) for picture in _frames(pictures) for packet in context.encode(picture)]
             chunks += [bytes(packet) for packet in context.encode(None)]
     except (av.error.FFmpegError, ValueError) as error:
@@ -215,13 +215,17 @@ def _frames(pictures: Iterable[Planes]) -> Iterator[Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """SVT-AV1 writes its settings to the terminal unless a variable of its own says which messages to keep."""
+def _contained() -> Iterator[None]:
+    """Keep SVT-AV1 from leaving marks: it prints its settings unless told not to, and a process of root that called it
+    stays in the real-time class of the scheduler, children included, where it starves everything else on the machine.
+    """
     before = os.environ.get("SVT_LOG")
     os.environ["SVT_LOG"] = "1"
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
     finally:
+        os.sched_setscheduler(0, policy, priority)
         if before is None:
             del os.environ["SVT_LOG"]
         else:
