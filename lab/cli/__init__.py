@@ -25,6 +25,7 @@ GROUPS = (
     "ledger",
     "packet",
     "comply",
+    "preflight",
     "anatomy",
 )
 
