@@ -7,16 +7,13 @@ processes with one thread each do the work; how many there are does not change a
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from lab.custody import sha256_file, sha256_tree
 from lab.drive import bursts, clip, dataset, training
@@ -24,7 +21,7 @@ from lab.drive.clip import FPS, FRAME_SIZE, MODEL_SIZE
 from lab.drive.dataset import Monitor
 from lab.drive.motion import OUTPUT_UNITS, POSE_NAMES
 from lab.drive.training import Plan
-from lab.errors import TrainingError
+from lab.drive.workers import Task, Trainings, paint
 from lab.evaluator.networks import small_posenet, small_segnet
 
 CLASSES = ("road", "lane line", "undrivable", "movable", "own car")
@@ -125,12 +122,20 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     cache = cache / painters_digest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
-    painted = _paint(seed, cache, effort, monitor, workers)
-    weights = _train(painted, seed, cache, effort, monitor)
-    clip.encode(_painted_frames(painted.clip, monitor, effort.n_frames), out / FILES[0])
-    for name in FILES[1:]:
-        (out / name).write_bytes(weights[name.partition(".")[0]].read_bytes())
-    figures = measure(out, dataset.load_shards(painted.held_out), dataset.load_shards(painted.held_out_motion))
+    tasks = _tasks(seed, cache, effort)
+    moments = paint(tasks["bursts"], "paint bursts", workers, monitor)
+    painted = {}
+    with Trainings() as trainings:
+        weights = {"posenet": trainings.start("posenet", moments, seed, cache, effort.posenet)}
+        for name in ("pairs", "held_out", "held_out_motion", "clip"):  # beside the longer training
+            painted[name] = paint(tasks[name], f"paint {name.replace('_', ' ')}", max(1, workers - 1), monitor)
+        weights["segnet"] = trainings.start("segnet", painted["pairs"], seed, cache, effort.segnet)
+        trainings.wait(monitor)
+    clip.encode(_painted_frames(painted["clip"], monitor, effort.n_frames), out / FILES[0])
+    for file in FILES[1:]:
+        (out / file).write_bytes(weights[file.partition(".")[0]].read_bytes())
+    held_out, held_out_motion = (dataset.load_shards(painted[name]) for name in ("held_out", "held_out_motion"))
+    figures = measure(out, held_out, held_out_motion)
     digests = {name: sha256_file(out / name) for name in FILES}
     (out / "contract.toml").write_text(
         contract_text(out, seed=seed, n_frames=effort.n_frames, digests=digests, figures=figures), encoding="utf-8"
@@ -144,7 +149,8 @@ def build(
 
 def painters_digest() -> str:
     """Digest of the source of everything that decides a painted frame or a training sample."""
-    files = [path for path in Path(__file__).parent.glob("*.py") if path.name not in ("build.py", "__init__.py")]
+    apart = {"__init__.py", "build.py", "workers.py"}
+    files = [path for path in Path(__file__).parent.glob("*.py") if path.name not in apart]
     return sha256_tree((path.name, path.read_bytes()) for path in files)
 
 
@@ -153,46 +159,27 @@ def clip_seed(seed: int) -> int:
     return seed + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Painted:
-    """Files of everything painted."""
-
-    pairs: list[Path]
-    bursts: list[Path]
-    held_out: list[Path]
-    held_out_motion: list[Path]
-    clip: list[Path]
-
-
-def _paint(seed: int, cache: Path, effort: Effort, monitor: Monitor, workers: int) -> _Painted:
-    """Everything painted by worker processes, longest work first."""
+def _tasks(seed: int, cache: Path, effort: Effort) -> dict[str, list[Task]]:
+    """Everything to paint: bursts, pairs, both held-out sets and the clip."""
     first, drives = seed * SEEDS_PER_BUILD, effort.drives
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
 
-        def shards(paint: Callable[..., Path], offset: int, count: int, *more: Any) -> list[Any]:
-            starts = range(first + offset, first + offset + drives * count, drives)
-            return [pool.submit(paint, cache, start, MODEL_SIZE, drives, *more) for start in starts]
+    def shards(function: Callable[..., Path], offset: int, count: int, *more: Any) -> list[Task]:
+        starts = range(first + offset, first + offset + drives * count, drives)
+        return [(function, (cache, start, MODEL_SIZE, drives, *more)) for start in starts]
 
-        jobs = {
-            "bursts": shards(bursts.paint_shard, BURST_OFFSET, effort.burst_shards),
-            "clip": [
-                pool.submit(
-                    clip.paint_part, cache, clip_seed(seed), start, min(effort.part_frames, effort.n_frames - start)
-                )
-                for start in range(0, effort.n_frames, effort.part_frames)
-            ],
-            "pairs": shards(dataset.paint_shard, 0, effort.shards),
-            "held_out": shards(dataset.paint_shard, HELD_OUT_OFFSET, effort.held_out_shards),
-            "held_out_motion": shards(
-                dataset.paint_shard, HELD_OUT_MOTION_OFFSET, effort.held_out_shards, bursts.LENS_SPREAD
-            ),
-        }
-        everything = [job for group in jobs.values() for job in group]
-        for done, job in enumerate(as_completed(everything), start=1):
-            job.result()
-            monitor("paint drives and clip", done, len(everything))
-        return _Painted(**{name: [job.result() for job in group] for name, group in jobs.items()})
+    parts = range(0, effort.n_frames, effort.part_frames)
+    return {
+        "bursts": shards(bursts.paint_shard, BURST_OFFSET, effort.burst_shards),
+        "pairs": shards(dataset.paint_shard, 0, effort.shards),
+        "held_out": shards(dataset.paint_shard, HELD_OUT_OFFSET, effort.held_out_shards),
+        "held_out_motion": shards(
+            dataset.paint_shard, HELD_OUT_MOTION_OFFSET, effort.held_out_shards, bursts.LENS_SPREAD
+        ),
+        "clip": [
+            (clip.paint_part, (cache, clip_seed(seed), start, min(effort.part_frames, effort.n_frames - start)))
+            for start in parts
+        ],
+    }
 
 
 def _painted_frames(parts: list[Path], monitor: Monitor, total: int) -> Iterator[Any]:
@@ -204,58 +191,6 @@ def _painted_frames(parts: list[Path], monitor: Monitor, total: int) -> Iterator
             done += 1
             monitor("encode clip", done, total)
             yield frame
-
-
-def train_one(name: str, shards: list[Path], seed: int, cache: Path, plan: Plan, report: Callable[..., None]) -> Path:
-    """Train `segnet` or `posenet` on painted shards and write its folded weights into the cache."""
-    if name == "segnet":
-        pairs = dataset.load_shards(shards)
-        weights = training.train_segnet(pairs, seed=seed, cache=cache, plan=plan, monitor=report)
-    else:
-        moments = bursts.load_shards(shards)
-        weights = training.train_posenet(moments, seed=seed, cache=cache, plan=plan, monitor=report)
-    path = _weights_file(cache, name, seed, plan)
-    save_file(weights, path)
-    return path
-
-
-def _weights_file(cache: Path, name: str, seed: int, plan: Plan) -> Path:
-    return cache / f"{name}-{plan.steps}x{plan.batch}-{seed}.safetensors"
-
-
-def _worker(
-    name: str, shards: list[Path], seed: int, cache: Path, plan: Plan, progress: multiprocessing.Queue[Any]
-) -> None:
-    train_one(name, shards, seed, cache, plan, lambda *message: progress.put(message))
-
-
-def _train(painted: _Painted, seed: int, cache: Path, effort: Effort, monitor: Monitor) -> dict[str, Path]:
-    """Both networks at once, one process of one thread each; a failed worker ends the build with an error."""
-    context = multiprocessing.get_context("spawn")
-    progress = context.Queue()
-    plans = {"segnet": effort.segnet, "posenet": effort.posenet}
-    shards = {"segnet": painted.pairs, "posenet": painted.bursts}
-    jobs = {
-        name: context.Process(target=_worker, args=(name, shards[name], seed, cache, plan, progress))
-        for name, plan in plans.items()
-    }
-    for job in jobs.values():
-        job.start()
-    while any(job.is_alive() for job in jobs.values()) or not progress.empty():
-        try:
-            monitor(*progress.get(timeout=0.5))
-        except queue.Empty:
-            continue
-    for name, job in jobs.items():
-        job.join()
-        if job.exitcode != 0:
-            raise TrainingError(
-                f"training of {name}",
-                expected="a worker that finishes",
-                found=f"exit code {job.exitcode}",
-                fix="start the build again: it goes on from the last checkpoint",
-            )
-    return {name: _weights_file(cache, name, seed, plan) for name, plan in plans.items()}
 
 
 def measure(folder: Path, held_out: dataset.Pairs, held_out_motion: dataset.Pairs) -> Figures:

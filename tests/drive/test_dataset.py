@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.drive import augment, dataset
+from lab.drive import augment, bursts, dataset
 from lab.drive.dataset import Pairs
+from lab.drive.motion import Nudge, nudged, pose_change
 
 SIZE = (96, 128)
 
@@ -50,6 +51,25 @@ def test_a_shard_is_painted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(dataset, "paint_pairs", lambda *_: pytest.fail("painted again"))
     assert dataset.paint_shard(tmp_path, 900, (48, 64), drives=1) == path
     assert len(dataset.load_shards([path, path])) == 2 * dataset.PAIRS_PER_DRIVE
+
+
+def test_every_two_frames_of_a_burst_are_a_pair_with_its_own_motion() -> None:
+    drawn = bursts.paint_bursts(range(500, 502), (48, 64))
+    assert drawn.frames.shape == (4, 4, 48, 64, 3)
+    assert drawn.poses.shape == (4, 6, 6)
+    speed = drawn.poses[..., 0]
+    column = {pair: k for k, pair in enumerate(bursts.PAIRS)}
+    whole, parts = speed[:, column[0, 3]], sum(speed[:, column[k, k + 1]] for k in range(3))
+    assert np.allclose(whole, parts, rtol=0.05, atol=0.3)  # ways add up, whatever the nudges
+    assert (speed[:, column[0, 3]] >= speed[:, column[0, 1]] - 0.3).all()
+    assert np.ptp(drawn.poses[..., 1]) > 3.0
+
+
+def test_a_nudge_changes_the_motion_by_itself() -> None:
+    view = (np.array([1.0, 1.3, 5.0]), np.array([[1.0, 0, 0], [0, -1.0, 0], [0, 0, 1.0]]))
+    nudge = Nudge(yaw=0.01, pitch=0.0, roll=0.0, right=0.02, down=-0.01)
+    pose = pose_change(view, nudged(view, nudge), 0.05)
+    assert np.allclose(pose, [0, np.degrees(0.01) / 0.05, 0, 0, 0.4, 0.2], atol=1e-9)
 
 
 def test_no_car_stands_in_the_camera() -> None:

@@ -93,18 +93,25 @@ def test_pose_predicts_the_flow_of_ground_points(scene: Scene) -> None:
 
 
 def test_solid_lines_are_labelled_where_they_project(scene: Scene) -> None:
+    """Line samples lie around every point of a line, and none lie around a point half a lane beside it."""
     _, label = paint_instant(scene, scene.look, 0.5, SIZE)
     view = camera(scene.drive, scene.lens, scene.path, 0.5)
-    hits = tries = 0
+    half = 0.5 * scene.look.lane_width
+    near: dict[float, list[bool]] = {0.0: [], half: []}
     for line in scene.lines[scene.lines[:, 2] < 0.5]:
         for ahead in np.arange(6.0, 20.0, 0.5):
-            x, z, _, _ = place(scene.path, scene.drive.along(0.5) + ahead, float(line[0]))
-            column, row = project(scene, view, np.array([x, 0.0, z]))
-            if 0 <= column < SIZE[1] and 0 <= row < SIZE[0] and label[int(row), int(column)] < 3:
-                tries += 1
-                hits += (label[int(row) - 1 : int(row) + 2, int(column)] == 1).any()  # far lines are nearly level
-    assert tries >= 10
-    assert hits / tries > 0.85
+            for aside in near:
+                d = float(line[0]) - aside * float(np.sign(line[0]))
+                x, z, _, _ = place(scene.path, scene.drive.along(0.5) + ahead, d)
+                column, row = (int(v) for v in project(scene, view, np.array([x, 0.0, z])))
+                if 3 <= column < SIZE[1] - 3 and 1 <= row < SIZE[0] - 1 and label[row, column] < 2:
+                    window = label[
+                        row - 1 : row + 2, column - 3 : column + 4
+                    ]  # one sample misses lines thinner than it
+                    near[aside].append(bool((window == 1).any()))
+    assert min(len(hits) for hits in near.values()) >= 10
+    assert np.mean(near[0.0]) > 0.9
+    assert np.mean(near[half]) < 0.1
 
 
 def test_asphalt_moves_with_the_camera(scene: Scene) -> None:

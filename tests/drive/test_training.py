@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from lab import contract
-from lab.drive import build, dataset, training
+from lab.drive import build, bursts, dataset, training
+from lab.drive.bursts import Bursts
 from lab.drive.dataset import Pairs
+from lab.drive.motion import OUTPUT_UNITS
 from lab.drive.training import Plan
 
 TINY = Plan(steps=4, batch=2, rate=1e-3, warmup=2, save_every=2)
@@ -22,43 +24,40 @@ def pairs() -> Pairs:
     return dataset.paint_pairs(range(400, 402), (192, 256))
 
 
-@pytest.mark.parametrize("train", [training.train_segnet, training.train_posenet])
-def test_an_interrupted_run_ends_with_the_same_weights(pairs: Pairs, tmp_path: Path, train) -> None:  # type: ignore[no-untyped-def]
-    whole = train(pairs, seed=3, cache=_folder(tmp_path, "whole"), plan=TINY)
-
-    def stop(_: str, done: int, total: int) -> None:
-        raise KeyboardInterrupt(f"{done} of {total}")
-
-    cut = _folder(tmp_path, "cut")
-    with pytest.raises(KeyboardInterrupt):  # the last step reports, after its checkpoint is written
-        train(pairs, seed=3, cache=cut, plan=TINY, monitor=stop)
-    checkpoint = next(cut.glob("*.pt"))
-    state = torch.load(checkpoint, weights_only=True)
-    assert state["step"] == TINY.steps
-    resumed = train(pairs, seed=3, cache=cut, plan=TINY)
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+@pytest.fixture(scope="module")
+def moments() -> Bursts:
+    """Bursts of one drive at the model grid."""
+    return bursts.paint_bursts(range(410, 411), (192, 256))
 
 
-def test_resuming_half_way_gives_the_same_weights(
-    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["segnet", "posenet"])
+def test_a_run_cut_short_ends_with_the_same_weights(
+    name: str, pairs: Pairs, moments: Bursts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = training.train_posenet(pairs, seed=4, cache=_folder(tmp_path, "whole"), plan=TINY)
-    cut = _folder(tmp_path, "cut")
-    original = training._posenet_loss
+    def train(folder: str) -> dict[str, torch.Tensor]:
+        cache = tmp_path / folder
+        cache.mkdir(exist_ok=True)
+        if name == "segnet":
+            return training.train_segnet(pairs, seed=4, cache=cache, plan=TINY)
+        return training.train_posenet(moments, seed=4, cache=cache, plan=TINY)
+
+    whole = train("whole")
+    loss = getattr(training, f"_{name}_loss")
     calls = iter(range(100))
 
-    def fails_at_the_fourth(outputs: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
+    def fails_at_the_fourth(outputs: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         if next(calls) == 3:
             raise KeyboardInterrupt
-        return original(outputs, poses)
+        result: torch.Tensor = loss(outputs, truth)
+        return result
 
-    monkeypatch.setattr(training, "_posenet_loss", fails_at_the_fourth)
+    monkeypatch.setattr(training, f"_{name}_loss", fails_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
-        training.train_posenet(pairs, seed=4, cache=cut, plan=TINY)
-    assert torch.load(next(cut.glob("*.pt")), weights_only=True)["step"] == 2
-    monkeypatch.setattr(training, "_posenet_loss", original)
-    resumed = training.train_posenet(pairs, seed=4, cache=cut, plan=TINY)
+        train("cut")
+    assert torch.load(next((tmp_path / "cut").glob("*.pt")), weights_only=True)["step"] == 2
+    monkeypatch.setattr(training, f"_{name}_loss", loss)
+    resumed = train("cut")
+    assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
@@ -83,17 +82,17 @@ def test_perfect_answers_have_perfect_figures(pairs: Pairs) -> None:
 
     logits = torch.nn.functional.one_hot(torch.from_numpy(pairs.classes[:, 1].astype(np.int64)), 5).movedim(-1, 1)
     assert np.allclose(training.class_iou(Oracle(logits.float()), pairs), 1.0)
-    poses = torch.cat([torch.from_numpy(pairs.poses)] * 2, 1)
+    poses = torch.cat([torch.from_numpy(pairs.poses) / torch.tensor(OUTPUT_UNITS)] * 2, 1)
     r2, rmse = training.pose_r2(Oracle(poses), pairs)
     assert np.allclose(r2, 1.0)
-    assert np.allclose(rmse, 0.0)
+    assert np.allclose(rmse, 0.0, atol=1e-5)
     assert (training.pose_r2(Oracle(torch.zeros_like(poses)), pairs)[0] < 1e-6).all()
 
 
 @pytest.mark.slow
 def test_two_small_builds_agree_to_the_digest(tmp_path: Path) -> None:
     effort = build.Effort(
-        shards=1, held_out_shards=1, drives=1, n_frames=4, part_frames=2, segnet=TINY, posenet=TINY
+        shards=1, burst_shards=1, held_out_shards=1, drives=1, n_frames=4, part_frames=2, segnet=TINY, posenet=TINY
     )  # fmt: skip
     first = build.build(tmp_path / "a", seed=5, cache=tmp_path / "ca", effort=effort, workers=2)
     second = build.build(
@@ -106,9 +105,3 @@ def test_two_small_builds_agree_to_the_digest(tmp_path: Path) -> None:
     made = contract.parse(text, tmp_path / "a", "tiny build")
     assert made.n_pairs == 2
     assert made.networks["segnet"].sha256 == first.digests["segnet.safetensors"]
-
-
-def _folder(root: Path, name: str) -> Path:
-    path = root / name
-    path.mkdir()
-    return path
