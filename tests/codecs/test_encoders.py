@@ -33,7 +33,7 @@ def complaints(name: str, key: str, value: str) -> list[str]:
     before = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
-        with encoders._quiet(), av.logging.Capture(local=False) as said:
+        with encoders._contained(), av.logging.Capture(local=False) as said:
             context.open()
     except av.error.FFmpegError as error:
         return [str(error)]
