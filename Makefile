@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve test test-slow test-browser check bench clean
+.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,7 +40,10 @@ check: setup  ## lint and types
 	$(BIN)/ruff format --check lab tests build.py
 	$(BIN)/mypy
 
-bench:  ## every side-by-side measurement
+bench: bench-evaluator  ## every side-by-side measurement
+
+bench-evaluator: setup  ## the official evaluator against the contest's own loop, on random weights
+	$(BIN)/python tests/benchmarks/bench_evaluator.py --inexact --json ledgers/benchmarks/evaluator.json
 
 clean:  ## remove what can be made again: public/ and .cache/
 	rm -rf .cache
