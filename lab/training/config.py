@@ -61,8 +61,8 @@ class TrainConfig:
         """What one archive byte costs in score."""
         return self.formula.byte_price(self.source_bytes)
 
-    def validation(self, found: Distortion, n_bytes: int) -> Validation:
-        """What a candidate of this distortion and size is worth."""
+    def validation(self, found: Distortion, n_bytes: int, *, pose: bool = True) -> Validation:
+        """What a candidate of this distortion and size is worth; without `pose`, by SegNet and bytes alone."""
         score = self.formula.score(
             segnet=found.segnet, posenet=found.posenet, archive_bytes=max(n_bytes, 1), source_bytes=self.source_bytes
         )
@@ -70,7 +70,7 @@ class TrainConfig:
         slope = 0.5 * (self.formula.posenet / max(found.posenet, 1e-12)) ** 0.5
         return Validation(
             segnet=found.segnet,
-            posenet=found.posenet,
+            posenet=found.posenet if pose else None,
             n_bytes=n_bytes,
             score=score.total,
             pairs=self.formula.segnet * found.segnet_pairs + slope * found.posenet_pairs,

@@ -22,7 +22,7 @@ from lab.contract import Formula
 from lab.training import losses
 from lab.training.quantize import Scheme, round_pixels
 from lab.training.schedule import Stage
-from lab.training.targets import Targets, answers
+from lab.training.targets import Targets, answers, some_answers
 
 _MEMORY = 0.98
 
@@ -35,9 +35,9 @@ class Running:
     posenet: float = -1.0
     seg_loss: float = -1.0
 
-    def update(self, segnet: float, posenet: float, seg_loss: float) -> None:
-        """Take in one batch."""
-        for name, value in (("segnet", segnet), ("posenet", posenet), ("seg_loss", seg_loss)):
+    def update(self, **values: float) -> None:
+        """Take in what one batch measured."""
+        for name, value in values.items():
             old = getattr(self, name)
             setattr(self, name, value if old < 0.0 else _MEMORY * old + (1.0 - _MEMORY) * value)
 
@@ -102,8 +102,10 @@ class Objective:
         classes = targets.classes[index].long().to(self.device)
         soft = stage.kl > 0.0 or stage.seg_loss in losses.NEEDS_LOGITS
         reference = targets.logits[index].float().to(self.device) if soft else None
+        # PoseNet is asked only where something is made of its answer.
+        posenet = self.posenet if stage.pose or stage.feature else None
         with _Taps(self.segnet, self.posenet, stage.feature > 0.0) as taps:
-            logits, pose = answers(shown, targets.size, self.segnet, self.posenet)
+            logits, pose = some_answers(shown, targets.size, self.segnet, posenet)
             found = taps.take()
         flips = losses.wrong(logits, classes)
         per_pixel = losses.segmentation(
@@ -114,14 +116,17 @@ class Objective:
             classes, flips, boost=stage.boost, class_weights=stage.class_weights, saliency=salient, alpha=stage.alpha
         )
         seg_loss = losses.weighted_mean(per_pixel, weighting)
-        distortion = losses.pose_distortion(pose, targets.pose[index].to(self.device))
-        self.running.update(float(flips.mean()), float(distortion.detach().mean()), float(seg_loss.detach()))
-        segnet, posenet = self._weigh(stage, seg_loss, distortion)
+        self.running.update(segnet=float(flips.mean()), seg_loss=float(seg_loss.detach()))
+        distortion = shown.new_zeros(len(index))
+        if pose is not None:
+            distortion = losses.pose_distortion(pose, targets.pose[index].to(self.device))
+            self.running.update(posenet=float(distortion.detach().mean()))
+        for_segnet, for_posenet = self._weigh(stage, seg_loss, distortion)
         if stage.kl and reference is not None:
-            segnet = segnet + stage.kl * losses.kl(logits, reference, stage.temperature).mean()
+            for_segnet = for_segnet + stage.kl * losses.kl(logits, reference, stage.temperature).mean()
         other, values = self._others(stage, shown, index, found, salient, scheme, weights)
-        values |= {"seg_loss": float(segnet.detach()), "pose_loss": float(posenet.detach())}
-        return Terms(segnet=segnet, posenet=posenet, other=other, values=values)
+        values |= {"seg_loss": float(for_segnet.detach()), "pose_loss": float(for_posenet.detach())}
+        return Terms(segnet=for_segnet, posenet=for_posenet, other=other, values=values)
 
     def _weigh(
         self, stage: Stage, seg_loss: torch.Tensor, distortion: torch.Tensor

@@ -35,10 +35,13 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What a candidate is worth, decoded: components, bytes, score, and each pair's part of the distortion."""
+    """What a candidate is worth, decoded: components, bytes, score, and each pair's part of the distortion.
+
+    `posenet` is None where PoseNet was not asked; the score then leaves its term out.
+    """
 
     segnet: float
-    posenet: float
+    posenet: float | None
     n_bytes: int
     score: float
     pairs: NDArray[np.float64]
@@ -53,7 +56,7 @@ class Best:
     stage: str
     step: int
     segnet: float
-    posenet: float
+    posenet: float | None
     n_bytes: int
     score: float
 

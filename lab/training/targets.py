@@ -53,7 +53,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distortion:
-    """What both networks find different, per pair, float64 (N,)."""
+    """What both networks find different, per pair, float64 (N,); zero for PoseNet where it was not asked."""
 
     segnet_pairs: NDArray[np.float64]
     posenet_pairs: NDArray[np.float64]
@@ -80,13 +80,24 @@ def planes_of(pairs: NDArray[np.uint8] | torch.Tensor, size: Size) -> torch.Tens
     return small.reshape(*planes.shape[:2], *small.shape[1:])
 
 
+def some_answers(
+    frames: torch.Tensor, size: Size, segnet: nn.Module, posenet: nn.Module | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """As `answers`; without a PoseNet there is no pose."""
+    seen = preprocess.segnet_input(frames, size).contiguous(memory_format=torch.channels_last)
+    if posenet is None:
+        return segnet(seen), None
+    planes = preprocess.posenet_input(frames, size).contiguous(memory_format=torch.channels_last)
+    return segnet(seen), posenet(planes)
+
+
 def answers(
     frames: torch.Tensor, size: Size, segnet: nn.Module, posenet: nn.Module
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(logits, pose) of pairs, float (N, 2, 3, h, w), 0-255; gradients pass."""
-    seen = preprocess.segnet_input(frames, size).contiguous(memory_format=torch.channels_last)
-    planes = preprocess.posenet_input(frames, size).contiguous(memory_format=torch.channels_last)
-    return segnet(seen), posenet(planes)
+    logits, pose = some_answers(frames, size, segnet, posenet)
+    assert pose is not None
+    return logits, pose
 
 
 def compute(
@@ -159,8 +170,10 @@ def key(*parts: object) -> str:
 
 
 @torch.no_grad()
-def measure(frames: Iterable[torch.Tensor], targets: Targets, segnet: nn.Module, posenet: nn.Module) -> Distortion:
-    """Distortion of decoded frames on the model grid.
+def measure(
+    frames: Iterable[torch.Tensor], targets: Targets, segnet: nn.Module, posenet: nn.Module | None
+) -> Distortion:
+    """Distortion of decoded frames on the model grid; without a PoseNet, SegNet's alone.
 
     Args:
         frames: batches, uint8 or float (n, 2, 3, h, w), together every pair in order.
@@ -178,12 +191,15 @@ def measure(frames: Iterable[torch.Tensor], targets: Targets, segnet: nn.Module,
         end = at + len(batch)
         if end > targets.n_pairs:
             raise ValueError(f"expected {targets.n_pairs} decoded pairs, got more")
-        found, said = answers(batch.float(), targets.size, segnet, posenet)
+        found, said = some_answers(batch.float(), targets.size, segnet, posenet)
         differs = found.argmax(dim=1).to(torch.uint8).cpu() != targets.classes[at:end]
         seg.append(differs.flatten(1).double().mean(dim=1).numpy())
-        scored = slice(0, losses.SCORED_POSE_OUTPUTS)
-        gap = said.float().cpu()[:, scored].double() - targets.pose[at:end, scored].double()
-        pose.append(gap.square().mean(dim=1).numpy())
+        if said is None:
+            pose.append(np.zeros(len(batch)))
+        else:
+            scored = slice(0, losses.SCORED_POSE_OUTPUTS)
+            gap = said.float().cpu()[:, scored].double() - targets.pose[at:end, scored].double()
+            pose.append(gap.square().mean(dim=1).numpy())
         at = end
     if at != targets.n_pairs:
         raise ValueError(f"expected {targets.n_pairs} decoded pairs, got {at}")

@@ -85,6 +85,8 @@ def filter_of(head: syntax.Head, section: bytes) -> PostFilter:
 def inner_frames(head: syntax.Head, inner: bytes) -> Iterator[torch.Tensor]:
     """What the filter is given, float (n, 2, 3, h, w) on the grid, in batches of fixed size.
 
+    Where first frames are not coded it is one frame per pair, (n, 1, 3, h, w).
+
     Raises:
         BitstreamError: the inner payload is of no known family, or has another number or size of pairs.
     """
@@ -92,9 +94,8 @@ def inner_frames(head: syntax.Head, inner: bytes) -> Iterator[torch.Tensor]:
     n_pairs = 0
     for pair in _inner_pairs(head, inner):
         small = resample.resize(torch.from_numpy(pair).movedim(-1, 1), head.grid)
-        # Moved first frames start as copies of the last ones; an odd number of pairs leaves one frame over.
-        made = [small] if head.first == "coded" else [frame.expand(2, -1, -1, -1) for frame in small]
-        made = made[: head.n_pairs - n_pairs]
+        made = [small] if head.first == "coded" else [frame[None] for frame in small]
+        made = made[: head.n_pairs - n_pairs]  # an odd number of last frames leaves one over
         n_pairs += len(made)
         kept += made
         if len(kept) >= RENDER_PAIRS:

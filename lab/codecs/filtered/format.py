@@ -62,7 +62,7 @@ class Head(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The sections; `side` is int8 (n_pairs, 2, 8) or None."""
+    """The sections; `side` is int8 (n_pairs, 2, 10) or None."""
 
     inner: bytes
     weights: bytes
@@ -82,7 +82,7 @@ def write(
     Args:
         inner: the wrapped codec's bitstream.
         section, children: as `lab.codecs.weights` writes and describes them.
-        side: int8 (n_pairs, 2, 8), or None.
+        side: int8 (n_pairs, 2, 10), or None.
     """
     values = {
         "height": head.size[0],
@@ -134,6 +134,8 @@ def read(payload: bytes) -> tuple[Head, Parts]:
         hidden=number["hidden"],
         weights=str(values["weights"]),
     )
+    if head.first == "moved" and head.view == "pair":
+        raise UnknownSyntax("filtered, view", expected="frame, where first frames are not coded", found="pair")
     if sections["inner"][:2] == payload[:2]:
         raise UnknownSyntax("filtered, inner", expected="a payload of another family", found="one of this family")
     side = _unpack_side(sections["side"], head.n_pairs) if sections["side"] else None

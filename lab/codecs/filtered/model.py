@@ -39,8 +39,8 @@ ARCHITECTURES = (
 VIEWS = ("frame", "pair")
 MAX_HIDDEN = 256
 # The side codes of a frame, in order, and what one step of them is worth.
-SIDE = ("bias", "contrast", "down", "right", "stretch", "widen", "lean", "turn")
-BIAS_STEP, CONTRAST_STEP, SHIFT_STEP = 0.25, 1 / 256, 1 / 16
+SIDE = ("bias", "contrast", "down", "right", "stretch", "widen", "lean", "turn", "pitch", "yaw")
+BIAS_STEP, CONTRAST_STEP, SHIFT_STEP, SLOPE_STEP = 0.5, 1 / 128, 1 / 16, 1 / 8
 RENDER_PAIRS = 8
 
 
@@ -117,6 +117,8 @@ def _body(architecture: str, channels: int, hidden: int) -> nn.Module:
 class PostFilter(nn.Module):
     """Corrections to the pairs of a decode: float (N, 2, 3, h, w), 0-255, to the same, neither clamped nor rounded.
 
+    The view "frame" also takes one frame per pair, (N, 1, 3, h, w), and gives it twice.
+
     Args:
         architecture: one of ARCHITECTURES.
         hidden: width of the inner layers, 1 to 256.
@@ -158,10 +160,22 @@ class PostFilter(nn.Module):
         x = self.body(x)
         if self.shuffled:
             x = F.pixel_shuffle(x, 2)[..., :height, :width]
-        return frames + 63.75 * x.reshape(frames.shape)
+        out = frames + 63.75 * x.reshape(frames.shape)
+        # Where first frames are not coded, a pair is its last frame twice, until its side codes move the first.
+        return out.expand(-1, 2, -1, -1, -1)
 
 
-def build_postfilter(architecture: str, hidden: int = 16, view: str = "pair", seed: int = 0) -> PostFilter:
+class SteeredFilter(PostFilter):
+    """A post-filter and the side codes behind it, for training with both: takes frames and int8 codes (N, 2, 10)."""
+
+    def forward(self, frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        out = super().forward(frames)
+        return steered(out.flatten(0, 1), side.flatten(0, 1)).reshape(out.shape)
+
+
+def build_postfilter(
+    architecture: str, hidden: int = 16, view: str = "pair", seed: int = 0, kind: type[PostFilter] = PostFilter
+) -> PostFilter:
     """A post-filter with seeded weights that changes nothing yet.
 
     Raises:
@@ -169,15 +183,15 @@ def build_postfilter(architecture: str, hidden: int = 16, view: str = "pair", se
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return PostFilter(architecture, hidden, view)
+        return kind(architecture, hidden, view)
 
 
 def render(model: nn.Module, frames: torch.Tensor, side: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
     """Filtered pairs, uint8 (n, 2, 3, h, w) batch after batch: what encoder and decoder both call.
 
     Args:
-        frames: uint8 or float (N, 2, 3, h, w), 0-255.
-        side: int8 (N, 2, 8), the codes of every frame in the order of SIDE, or None.
+        frames: uint8 or float (N, 2, 3, h, w), 0-255; or (N, 1, 3, h, w) where first frames are not coded.
+        side: int8 (N, 2, 10), the codes of every frame in the order of SIDE, or None.
 
     Notes:
         Batch size, layout and thread count are fixed, because they decide the last bit of a convolution.
@@ -191,7 +205,7 @@ def render(model: nn.Module, frames: torch.Tensor, side: torch.Tensor | None = N
                 out = model(frames[start:stop].float())
                 if side is not None:
                     out = steered(out.flatten(0, 1), side[start:stop].flatten(0, 1)).reshape(out.shape)
-                out = out.round_().clamp_(0.0, 255.0).to(torch.uint8)
+                out = out.round().clamp(0.0, 255.0).to(torch.uint8)
         finally:
             torch.set_num_threads(former)
         yield out
@@ -202,12 +216,15 @@ def steered(frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
 
     Args:
         frames: float (n, 3, h, w), 0-255.
-        side: int8 or int64 (n, 8), see SIDE.
+        side: int8 or int64 (n, 10), see SIDE.
 
     Notes:
-        A displacement is, at row r and column c in -1 to 1, (down + stretch r + lean c) rows and
-        (right + widen c + turn r) columns, in steps of SHIFT_STEP pixels. Samples are bilinear, edges repeat.
-        A frame whose codes are all zero is left as it is, to the bit.
+        At row r and column c, both -1 to 1, a frame moves
+            down    d + s r + l c + p r^2 + y r c    pixels
+            right   e + w c + t r + p r c + y c^2    pixels
+        with d, e in steps of SHIFT_STEP and stretch s, widen w, lean l, turn t, pitch p, yaw y in steps of SLOPE_STEP:
+        a shift, four linear terms, and the flows of a camera that pitches or yaws. Samples are bilinear, edges
+        repeat. A frame whose codes are all zero is left as it is, to the bit.
     """
     moved = (side[:, 2:] != 0).any(dim=1).nonzero()[:, 0]
     out = frames.clone()
@@ -227,10 +244,11 @@ def _sampled(frames: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
     height, width = frames.shape[-2:]
     row = torch.linspace(-1.0, 1.0, height)[None, :, None]
     column = torch.linspace(-1.0, 1.0, width)[None, None, :]
-    down, right, stretch, widen, lean, turn = (side[:, at, None, None] for at in range(2, 8))
-    # A step in rows or columns is this much of the grid, whose corners lie at -1 and 1.
-    per_row, per_column = 2.0 * SHIFT_STEP / max(height - 1, 1), 2.0 * SHIFT_STEP / max(width - 1, 1)
-    y = row - per_row * (down + stretch * row + lean * column)
-    x = column - per_column * (right + widen * column + turn * row)
+    down, right = (side[:, at, None, None] * SHIFT_STEP for at in (2, 3))
+    stretch, widen, lean, turn, pitch, yaw = (side[:, at, None, None] * SLOPE_STEP for at in range(4, 10))
+    # A pixel is this much of the grid, whose corners lie at -1 and 1.
+    per_row, per_column = 2.0 / max(height - 1, 1), 2.0 / max(width - 1, 1)
+    y = row - per_row * (down + stretch * row + lean * column + pitch * row * row + yaw * row * column)
+    x = column - per_column * (right + widen * column + turn * row + pitch * row * column + yaw * column * column)
     places = torch.stack([x.expand_as(y), y], dim=-1)
     return F.grid_sample(frames, places, mode="bilinear", padding_mode="border", align_corners=True)

@@ -42,30 +42,36 @@ def search(
     segnet: nn.Module,
     posenet: nn.Module,
     *,
+    start: NDArray[np.int8] | None,
+    polish: bool,
     pose_slope: float,
     seg_weight: float,
     byte_price: float,
     batch: int,
     monitor: Monitor,
 ) -> NDArray[np.int8]:
-    """Side codes of every frame, int8 (N, 2, 8).
+    """Side codes of every frame, int8 (N, 2, 10).
 
     Args:
         model: the post-filter as it is decoded.
         frames: uint8 or float (N, 2, 3, h, w), what it filters.
+        start: codes to begin with; without them every pair begins with those of the pair before, or none.
+        polish: whether single steps follow the solution.
         pose_slope: what one unit of mean pose distortion costs in score; `seg_weight` likewise.
         byte_price: score per byte.
         batch: pairs per forward of the filter, as the decoder takes them.
     """
-    codes = np.zeros((targets.n_pairs, 2, len(SIDE)), np.int8)
+    codes = np.zeros((targets.n_pairs, 2, len(SIDE)), np.int8) if start is None else start.copy()
     price = byte_price * _CODE_BYTES * targets.n_pairs
     with torch.no_grad():
-        for start in range(0, targets.n_pairs, batch):
-            filtered = model(frames[start : start + batch].float())
+        for first in range(0, targets.n_pairs, batch):
+            filtered = model(frames[first : first + batch].float())
             for offset, pair in enumerate(filtered):
-                judge = _Judge(pair, targets, start + offset, segnet, posenet, seg_weight, pose_slope)
-                codes[start + offset] = _settle(judge, price)
-            monitor("side codes", min(start + batch, targets.n_pairs), targets.n_pairs)
+                judge = _Judge(pair, targets, first + offset, segnet, posenet, seg_weight, pose_slope)
+                at = first + offset
+                before = codes[at] if start is not None else codes[max(at - 1, 0)]
+                codes[at] = _settle(judge, before.astype(np.int64), price, polish)
+            monitor("side codes", min(first + batch, targets.n_pairs), targets.n_pairs)
     return codes
 
 
@@ -103,7 +109,7 @@ class _Judge:
         return planes.reshape(len(even), -1, *planes.shape[2:])[: len(shown)]
 
     def segnet_cost(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """SegNet's part of the score for codes of the last frame, int (k, 8), as float64 (k,)."""
+        """SegNet's part of the score for codes of the last frame, int (k, 10), as float64 (k,)."""
         logits = self.segnet(self._shown(_LAST, codes).contiguous(memory_format=torch.channels_last))
         flips = losses.wrong(logits, self.classes.expand(len(codes), -1, -1))
         cost: NDArray[np.float64] = self.seg_weight * flips.flatten(1).double().mean(dim=1).numpy()
@@ -112,7 +118,7 @@ class _Judge:
     def pose_of(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
         """How far the scored outputs are off for codes of both frames, float64 (k, 6).
 
-        Either may be one set for all, int (1, 8).
+        Either may be one set for all, int (1, 10).
         """
         one = self._planes(_FIRST, first)
         other = self.still if last is _STILL else self._planes(_LAST, last)
@@ -128,11 +134,13 @@ class _Judge:
         return cost
 
 
-def _settle(judge: _Judge, price: float) -> NDArray[np.int8]:
+def _settle(judge: _Judge, before: NDArray[np.int64], price: float, polish: bool) -> NDArray[np.int8]:
     """The codes of one pair: damped Gauss-Newton on the first frame, then single steps on either frame."""
-    here = np.zeros((2, len(SIDE)), np.int64)
+    here = before.copy()
     seg = float(judge.segnet_cost(here[None, _LAST])[0])
-    here[_FIRST], best = _solve(judge, seg, price)
+    here[_FIRST], best = _solve(judge, here, seg, price)
+    if not polish:
+        return here.astype(np.int8)
     for _ in range(_POLISH_FIRST):
         moves = _neighbours(here[_FIRST], len(SIDE))
         paid = seg + judge.posenet_cost(moves, here[None, _LAST]) + price * _weight(moves, here[_LAST])
@@ -151,29 +159,32 @@ def _settle(judge: _Judge, price: float) -> NDArray[np.int8]:
     return here.astype(np.int8)
 
 
-def _solve(judge: _Judge, seg: float, price: float) -> tuple[NDArray[np.int64], float]:
-    """(codes of the first frame, cost of the pair): PoseNet's six outputs as a function of eight codes, linearized.
+def _solve(judge: _Judge, here: NDArray[np.int64], seg: float, price: float) -> tuple[NDArray[np.int64], float]:
+    """(codes of the first frame, cost of the pair): PoseNet's six outputs as a function of ten codes, linearized.
 
     Notes:
         delta = -(J'J + damping diag(J'J))^-1 J'r, rounded to whole codes; J by central differences.
     """
-    codes = np.zeros(len(SIDE), np.int64)
-    best = seg + float(judge.posenet_cost(codes[None], _STILL)[0])
+    last = here[None, _LAST] if here[_LAST].any() else _STILL
+    used = float((here[_LAST] != 0).sum())
+    starts = np.stack([here[_FIRST], np.zeros(len(SIDE), np.int64)])
+    paid = seg + judge.posenet_cost(starts, last) + price * (used + (starts != 0).sum(axis=1))
+    codes, best = starts[int(paid.argmin())], float(paid.min())
     damping = 1e-2
     for _ in range(_NEWTON):
         probes = np.repeat(codes[None], 2 * len(SIDE), axis=0)
         for place in range(len(SIDE)):
             probes[2 * place, place] += _PROBE
             probes[2 * place + 1, place] -= _PROBE
-        found = judge.pose_of(np.vstack([codes[None], probes]), _STILL)
+        found = judge.pose_of(np.vstack([codes[None], probes]), last)
         residual, slopes = found[0], (found[1::2] - found[2::2]).T / (2.0 * _PROBE)
         normal = slopes.T @ slopes
         better = False
         for _ in range(_TRIES):
-            damped = normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(SIDE))
+            damped = normal + damping * np.diag(np.diag(normal)) + 1e-9 * np.eye(len(SIDE))
             step = np.linalg.solve(damped, -slopes.T @ residual)
             tried = np.clip(np.rint(codes + step), -_LIMIT, _LIMIT).astype(np.int64)
-            cost = seg + float(judge.posenet_cost(tried[None], _STILL)[0]) + price * float((tried != 0).sum())
+            cost = seg + float(judge.posenet_cost(tried[None], last)[0]) + price * (used + float((tried != 0).sum()))
             if cost < best - _GAIN:
                 codes, best, better = tried, cost, True
                 damping = max(damping / 4.0, 1e-3)
@@ -185,7 +196,7 @@ def _solve(judge: _Judge, seg: float, price: float) -> tuple[NDArray[np.int64], 
 
 
 def _neighbours(codes: NDArray[np.int64], n_free: int) -> NDArray[np.int64]:
-    """Every code set that differs in one place by one or by three, or is zero there, int64 (k, 8)."""
+    """Every code set that differs in one place by one or by three, or is zero there, int64 (k, 10)."""
     rows = []
     for place in range(n_free):
         for step in (1, -1, 3, -3, -int(codes[place])):
