@@ -26,6 +26,7 @@ GROUPS = (
     "packet",
     "comply",
     "preflight",
+    "terms",
     "anatomy",
 )
 
