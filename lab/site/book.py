@@ -41,6 +41,7 @@ class Site:
     author: str
     licence: str
     default_contract: str
+    baseline: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class Board:
     contract: Contract
     axis: str
     entries: tuple[Entry, ...]
+    baseline: str = ""
 
     @cached_property
     def by_id(self) -> dict[str, Entry]:
@@ -133,7 +135,9 @@ class Board:
 
     @cached_property
     def start(self) -> Entry | None:
-        """The first run on record: what later results are quoted against."""
+        """What results are quoted against: the newest run of the baseline recipe, else the first run on record."""
+        if known := self.of_recipe(self.baseline):
+            return known
         roots = [entry for entry in self.entries if not entry.run.parents and entry.ranked]
         return roots[0] if roots else None
 
@@ -145,6 +149,14 @@ class Board:
             if entry.parent:
                 out.setdefault(entry.parent, []).append(entry)
         return out
+
+    @cached_property
+    def families(self) -> list[Entry]:
+        """The best ranked run of each codec family, best first."""
+        best: dict[str, Entry] = {}
+        for entry in sorted((e for e in self.entries if e.ranked), key=lambda e: (e.total, e.id)):
+            best.setdefault(entry.run.family, entry)
+        return list(best.values())
 
     def of_recipe(self, name: str) -> Entry | None:
         """The newest run of a recipe."""
@@ -210,7 +222,7 @@ def load(source: Path, ledgers: Path) -> Book:
         names = [*names, site.default_contract]
     names.sort(key=lambda name: (name != site.default_contract, name))
     withheld: list[Withheld] = []
-    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld) for name in names)
+    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld, site.baseline) for name in names)
     filled = [shelf for shelf in shelves if shelf.entries]
     main = filled[0] if filled else (shelves[0] if shelves else None)
     return Book(site=site, source=source, ledgers=ledgers, shelves=shelves, main=main, withheld=tuple(withheld))
@@ -230,7 +242,7 @@ def load_site(path: Path) -> Site:
         ) from None
 
 
-def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld]) -> Shelf:
+def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld], baseline: str) -> Shelf:
     runs = store.runs(contract)
     entries = [_entry(run, contract, store, withheld) for run in runs]
     replaced = {str(run.data["supersedes"]): run.id for run in runs if run.data["supersedes"]}
@@ -245,7 +257,7 @@ def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld]) -> Shelf
             if entry.run.axis == axis and entry.superseded_by is None and entry.data["contract_sha256"] == digest
         )
         if comparable:
-            boards.append(Board(contract=contract, axis=axis, entries=comparable))
+            boards.append(Board(contract=contract, axis=axis, entries=comparable, baseline=baseline))
     return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
 
 

@@ -18,7 +18,7 @@ from lab.site.svg import Axis, Box, tag
 
 WIDE = (960.0, 460.0)
 NARROW = (380.0, 400.0)
-STRONG = ("frontier-line", "main-line")
+STRONG = ("frontier-line", "main-line", "other-line")
 Place = Callable[[float, float], tuple[float, float]]
 
 

@@ -10,8 +10,7 @@ from urllib.parse import unquote
 
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
-from lab.site.data import Content, size_of
-from lab.site.publish import read
+from lab.site.data import Content, read, size_of
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20

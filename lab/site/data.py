@@ -120,6 +120,11 @@ def manifest(tree: Mapping[str, Content], folder: str) -> bytes:
     return "".join(lines).encode()
 
 
+def read(content: Content) -> bytes:
+    """The bytes of a file of the tree."""
+    return content if isinstance(content, bytes) else content.read_bytes()
+
+
 def digest_of(content: Content) -> str:
     """SHA-256 of a file of the tree."""
     return custody.sha256_bytes(content) if isinstance(content, bytes) else custody.sha256_file(content)

@@ -10,8 +10,8 @@ from lab.contract import Contract
 from lab.site import charts, svg
 from lab.site import format as show
 from lab.site.book import Entry
+from lab.site.captions import signature
 from lab.site.charts import Cell, Chart, Figure, Line
-from lab.site.figures import signature
 from lab.site.svg import tag
 
 WORST = 10
@@ -97,7 +97,7 @@ def receiver_grid(contract: Contract) -> Figure:
     drawings = (_strip(read, 44.0, wide=True), _strip(read[:5], 38.0, wide=False))
     finding = Markup(
         "The networks' resize reads {} of {} rows and {} of {} columns, {} of the pixels of a frame. An aligned "
-        "up-sampler writes each model pixel onto the camera pixels that are read for it; the hatched ones are read by "
+        "up-sampler writes each model pixel onto the camera pixels that are read for it; the empty ones are read by "
         "nobody and may hold anything. "
     ).format(len(rows), height, len(columns), width, show.percent(share))
     return Figure(

@@ -1,17 +1,16 @@
 """The figures of a board, each described from its runs: score against bytes, trajectory, the three terms.
 
-A caption states what the data says, computed from it, and ends with the run and its grade.
+Captions are in `captions`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lab.site import charts, lineage, svg
+from lab.site import captions, charts, lineage, svg
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Cell, Chart, Figure, Line, Mark
@@ -21,7 +20,8 @@ TERMS = (("segnet", "SegNet"), ("posenet", "PoseNet"), ("rate", "rate"))
 LINES = {
     "frontier-line": "best of this size or smaller",
     "floor": "rate term alone: the floor",
-    "main-line": "main line",
+    "main-line": "line of the frontier",
+    "other-line": "lines of the other families",
     "side-branch": "tried and left",
 }
 OFF_SCALE = 2.5
@@ -38,18 +38,6 @@ class BarRow:
     role: str
     drawing: Markup
     values: tuple[tuple[str, str, float, float], ...]
-
-
-def link(entry: Entry) -> Markup:
-    """A link to a run by its recipe's slug."""
-    return Markup('<a href="{}">{}</a>').format(entry.url, entry.slug)
-
-
-def signature(entry: Entry) -> Markup:
-    """Run id, grade and axis: how every caption ends."""
-    return Markup('<span class="signature"><a href="{}">{}</a>, grade {}, {}</span>').format(
-        entry.url, entry.id, entry.run.grade, entry.run.axis
-    )
 
 
 def tip(entry: Entry) -> str:
@@ -73,6 +61,7 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     x = svg.padded((entry.n_bytes for entry in entries), "archive, bytes (log scale)", log=True)
     y = svg.padded((entry.total for entry in shown), "score, lower is better", floor=None if focus else 0.0)
     named = {best.id, *([start.id] if start and not focus else []), *(entry.id for entry in beyond)}
+    named |= {entry.id for entry in board.families}
     if focus:
         named |= {entry.id for entry in lineage.pareto(board)}
     price = board.contract.formula.byte_price(board.contract.source.bytes)
@@ -88,7 +77,9 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     return Figure(
         key=chart.key,
         title="The better half, closer" if focus else "Score against archive bytes",
-        finding=_focus_finding(board, entries, best) if focus else _finding(board, best, start, beyond, price),
+        finding=captions.focus(board, entries, best)
+        if focus
+        else captions.every_run(board, best, start, beyond, price),
         drawings=(charts.both(chart),),
         columns=("run", "verdict", "bytes", "score", "SegNet term", "PoseNet term", "rate term", "grade"),
         rows=tuple(_row(entry) for entry in sorted(entries, key=lambda e: (e.total, e.id))),
@@ -97,63 +88,77 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
 
 
 def trajectory(board: Board) -> Figure | None:
-    """The frontier's ancestors in order, and what was tried from each of them; None without a frontier."""
-    steps = lineage.main_line(board)
-    if not steps or board.frontier is None:
+    """How each codec family came to its best run, and what was tried on the way; None without a frontier."""
+    chains = lineage.lines(board)
+    if not chains or board.frontier is None:
         return None
     best = board.frontier
-    totals = [step.entry.total for step in steps]
-    around = sorted(totals + [branch.total for step in steps for branch in step.branches])
-    limit = max(max(totals), OFF_SCALE * around[len(around) // 2])
-    y = svg.padded([total for total in around if total <= limit], "score, lower is better")
-    places, end = _places(steps)
-    x = svg.Axis(label="step on the main line", lo=places[0] - 0.45, hi=end + 0.45)
-    marks, lines = [], [Line(points=tuple(zip(places, totals, strict=True)), kind="main-line")]
-    for at, step in zip(places, steps, strict=True):
+    depth = {step.entry.id: index for chain in chains for index, step in enumerate(chain)}
+    steps = {step.entry.id: step for chain in chains for step in chain}
+    places, end = _places(depth, steps)
+    around = sorted(entry.total for step in steps.values() for entry in (step.entry, *step.branches))
+    limit = max(max(step.entry.total for step in steps.values()), OFF_SCALE * around[len(around) // 2])
+    kinds = ["main-line", *["other-line"] * (len(chains) - 1)]
+    drawn = [
+        Line(points=tuple((places[i], step.entry.total) for i, step in enumerate(chain)), kind=kind)
+        for chain, kind in zip(chains, kinds, strict=True)
+        if len(chain) > 1
+    ]
+    named = {chain[-1].entry.id for chain in chains} | {chain[0].entry.id for chain in chains}
+    marks: list[Mark] = []
+    for key, step in steps.items():
+        at = places[depth[key]]
         for index, branch in enumerate(_nearest(step.branches), 1):
             across = at + BRANCH_SPACING * index + 0.1
-            lines.append(Line(points=((at, step.entry.total), (across, branch.total)), kind="side-branch"))
+            drawn.append(Line(points=((at, step.entry.total), (across, branch.total)), kind="side-branch"))
             marks.append(_mark(branch, best, across, set()))
-    ends = {best.id, steps[0].entry.id}
-    marks += [_mark(step.entry, best, at, ends) for at, step in zip(places, steps, strict=True)]
+        marks.append(_mark(step.entry, best, at, named))
     chart = Chart(
         key=f"trajectory-{board.axis}",
-        title=f"Main line and side branches, {board.contract.name}, {board.axis}",
-        x=x,
-        y=y,
+        title=f"Lines of descent and side branches, {board.contract.name}, {board.axis}",
+        x=svg.Axis(label="step on the line", lo=places[0] - 0.45, hi=end + 0.45),
+        y=svg.padded([total for total in around if total <= limit], "score, lower is better"),
         marks=tuple(marks),
-        lines=tuple(lines),
+        lines=tuple(drawn),
         x_ticks=tuple((at, str(i)) for i, at in enumerate(places, 1)),
     )
-    everything = [entry for step in steps for entry in (step.entry, *step.branches)]
+    everything = [entry for step in steps.values() for entry in (step.entry, *step.branches)]
     return Figure(
         key=chart.key,
         title="Trajectory and branch points",
-        finding=_trajectory_finding(steps, best),
+        finding=captions.trajectory(chains, steps, best),
         drawings=(charts.both(chart),),
-        columns=("step", "run", "changed axis", "score", "bytes", "verdict"),
+        columns=("step", "run", "family", "changed axis", "score", "bytes", "verdict"),
         rows=tuple(
-            (
-                Cell(text=str(i) if entry is step.entry else f"tried from {i}", sort=None),
-                Cell(text=entry.slug, href=entry.url),
-                Cell(text=str(entry.data["recipe"]["changed"]) or "the start"),
-                Cell(text=show.score(entry.total), sort=entry.total),
-                Cell(text=show.byte_count(entry.n_bytes), sort=float(entry.n_bytes)),
-                Cell(text=entry.run.verdict),
-            )
-            for i, step in enumerate(steps, 1)
+            _step_row(step, depth[key] + 1, entry)
+            for key, step in steps.items()
             for entry in (step.entry, *step.branches)
         ),
-        legend=_legend(everything, [(kind, LINES[kind]) for kind in dict.fromkeys(line.kind for line in lines)]),
+        legend=_legend(everything, [(kind, LINES[kind]) for kind in dict.fromkeys(line.kind for line in drawn)]),
     )
 
 
-def _places(steps: tuple[lineage.Step, ...]) -> tuple[list[float], float]:
+def _step_row(step: lineage.Step, number: int, entry: Entry) -> tuple[Cell, ...]:
+    return (
+        Cell(text=str(number) if entry is step.entry else f"tried from {number}"),
+        Cell(text=entry.slug, href=entry.url),
+        Cell(text=entry.run.family),
+        Cell(text=str(entry.data["recipe"]["changed"]) or "the start"),
+        Cell(text=show.score(entry.total), sort=entry.total),
+        Cell(text=show.byte_count(entry.n_bytes), sort=float(entry.n_bytes)),
+        Cell(text=entry.run.verdict),
+    )
+
+
+def _places(depth: dict[str, int], steps: dict[str, lineage.Step]) -> tuple[list[float], float]:
     """Where each step stands, with room behind it for what was tried from it, and where the last room ends."""
+    room = [0] * (max(depth.values()) + 1)
+    for key, step in steps.items():
+        room[depth[key]] = max(room[depth[key]], len(_nearest(step.branches)))
     places, at = [], 1.0
-    for step in steps:
+    for count in room:
         places.append(at)
-        at += max(1.0, BRANCH_SPACING * (len(_nearest(step.branches)) + 1) + 0.3)
+        at += max(1.0, BRANCH_SPACING * (count + 1) + 0.3)
     return places, max(places[-1], at - 1.0)
 
 
@@ -221,63 +226,6 @@ def _staircase(board: Board, x: svg.Axis, y: svg.Axis) -> tuple[tuple[float, flo
 def _legend(entries: Sequence[Entry], lines: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     counts = [(kind, sum(entry.run.verdict == kind for entry in entries)) for kind in VERDICTS]
     return (*((kind, f"{kind} ({count})") for kind, count in counts if count), *lines)
-
-
-def _finding(board: Board, best: Entry, start: Entry | None, beyond: list[Entry], price: float) -> Markup:
-    text = Markup("{} holds the frontier with {} at {} bytes. ").format(
-        link(best), show.score(best.total), show.byte_count(best.n_bytes)
-    )
-    if start and start.id != best.id:
-        less = 1.0 - best.n_bytes / start.n_bytes
-        text += Markup(
-            "The first run on record, {}, needed {} bytes for {}: the frontier takes {} {} bytes and scores {} lower. "
-        ).format(
-            link(start),
-            show.byte_count(start.n_bytes),
-            show.score(start.total),
-            show.percent(abs(less)),
-            "fewer" if less > 0 else "more",
-            show.score(start.total - best.total),
-        )
-    share = best.n_bytes * price / best.total
-    text += Markup(
-        "Bytes alone make {} of its score, the height of the dotted floor; the rest is distortion. "
-        "No archive above {} bytes can beat it, however good. "
-    ).format(show.percent(share), show.byte_count(best.total / price))
-    if beyond:
-        names = Markup(", ").join(Markup("{} ({})").format(link(e), show.score(e.total)) for e in beyond[:6])
-        text += Markup("Beyond the upper edge: {}. ").format(names)
-    unranked = sum(not entry.ranked for entry in board.entries)
-    if unranked:
-        text += Markup("Marks with a broken outline ({}) have no ranking grade. ").format(unranked)
-    return text + signature(best)
-
-
-def _focus_finding(board: Board, entries: list[Entry], best: Entry) -> Markup:
-    line = [entry for entry in lineage.pareto(board) if entry in entries]
-    worst = max(entry.total for entry in entries)
-    text = Markup("{} runs lie within {} of the frontier. ").format(len(entries), show.score(worst - best.total))
-    if len(line) > 1:
-        small, price = line[0], (line[0].total - line[-1].total) / (line[-1].n_bytes - line[0].n_bytes)
-        text += Markup("Along the line, from {} to {}, each further thousand bytes buys {} of score. ").format(
-            link(small), link(line[-1]), show.score(1000 * price)
-        )
-    else:
-        text += Markup("None of them is smaller than {}: it wins on bytes and on score. ").format(link(best))
-    return text + signature(best)
-
-
-def _trajectory_finding(steps: tuple[lineage.Step, ...], best: Entry) -> Markup:
-    tried = sum(len(step.branches) for step in steps)
-    text = Markup("{} steps lead to the frontier, {} other runs were tried from them. ").format(len(steps), tried)
-    moved = [step for step in steps if step.delta is not None]
-    if moved:
-        turn = min(moved, key=lambda step: step.delta.total if step.delta else math.inf)
-        assert turn.delta is not None
-        text += Markup("The largest step is {} ({}): {} in score, most of it in the {} term. ").format(
-            link(turn.entry), turn.entry.data["recipe"]["changed"], show.signed(turn.delta.total), turn.delta.driver
-        )
-    return text + signature(best)
 
 
 def _row(entry: Entry) -> tuple[Cell, ...]:

@@ -80,21 +80,24 @@ def ancestors(entry: Entry, board: Board) -> list[Entry]:
     return chain[::-1]
 
 
-def main_line(board: Board) -> tuple[Step, ...]:
-    """The frontier's ancestors, oldest first, each with what else was tried from it."""
-    if board.frontier is None:
-        return ()
-    line = ancestors(board.frontier, board)
-    on_line = {entry.id for entry in line}
-    tried = board.children
-    return tuple(
-        Step(
-            entry=entry,
-            delta=from_parent(entry, board),
-            branches=tuple(child for child in tried.get(entry.id, ()) if child.id not in on_line),
+def lines(board: Board) -> list[tuple[Step, ...]]:
+    """The ancestors of the best run of each codec family, oldest first, the frontier's line before the others.
+
+    Each step has what else was tried from it: the runs that lie on none of the lines.
+    """
+    chains = [ancestors(best, board) for best in board.families]
+    on_line = {entry.id for chain in chains for entry in chain}
+    return [
+        tuple(
+            Step(
+                entry=entry,
+                delta=from_parent(entry, board),
+                branches=tuple(child for child in board.children.get(entry.id, ()) if child.id not in on_line),
+            )
+            for entry in chain
         )
-        for entry in line
-    )
+        for chain in chains
+    ]
 
 
 def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import packet
+from lab.archive import stored
 from lab.errors import CustodyError, PacketError
 from lab.ledger import Ledger
 from lab.site.book import Entry
-from lab.site.data import Content, manifest
+from lab.site.data import Content, manifest, read
 
 FOLDER = "packet/"
 
@@ -26,6 +27,17 @@ class Packet:
     entry: Entry | None = None
     files: dict[str, Content] = field(default_factory=dict)
     gap: str = ""
+
+    @property
+    def zip_name(self) -> str:
+        """Where the same files lie as one ZIP, outside of the folder that the manifest speaks of."""
+        return f"data/packets/{self.entry.id}.zip" if self.entry and self.files else ""
+
+    def as_zip(self) -> bytes:
+        """The files in one folder, stored, with bytes that repeat."""
+        assert self.entry is not None
+        inside = {name.removeprefix(FOLDER): content for name, content in sorted(self.files.items())}
+        return stored({f"{self.entry.id}/{name}": read(content) for name, content in inside.items()})
 
 
 def of(entry: Entry | None, ledgers: Path) -> Packet:

@@ -90,6 +90,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     files |= data.files(book)
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
+    files |= {packet.zip_name: packet.as_zip()} if packet.zip_name else {}
     words = _glossary_words(book)
     desk = partial(Desk, book, board, makers(board), words)
     texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "changes")}
@@ -132,12 +133,13 @@ def _landing(book: Book, board: Board | None, media: Mapping[str, Media], notebo
         "board": board,
         "best": best,
         "media": media.get(best.url) if best else None,
-        "terms": figures.terms(compared, ("frontier", "first run")),
+        "terms": figures.terms(compared, ("frontier", "baseline")),
         "charts": [f for f in (figures.score_vs_bytes(board), figures.score_vs_bytes(board, focus=True)) if f]
         if board
         else [],
         "trajectory": figures.trajectory(board) if board else None,
-        "steps": lineage.main_line(board) if board else (),
+        "families": board.families if board else [],
+        "lines": lineage.lines(board) if board else [],
         "neighbours": lineage.neighbourhood(best, board) if best and board else [],
         "others": [shelf for shelf in book.shelves if shelf is not book.main],
         "notebook": notebook,

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.errors import SiteError
-from lab.site.data import Content
+from lab.site.data import Content, read
 
 PREFIX = ".site-"
 KEPT = ".gitignore"
@@ -63,11 +63,6 @@ def differences(tree: Mapping[str, Content], target: Path) -> list[str]:
     odd = present ^ set(tree)
     same = present & set(tree)
     return sorted(odd | {name for name in same if (target / name).read_bytes() != read(tree[name])})
-
-
-def read(content: Content) -> bytes:
-    """The bytes of a file of the tree."""
-    return content if isinstance(content, bytes) else content.read_bytes()
 
 
 def _write(tree: Mapping[str, Content], draft: Path) -> None:
