@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.site import book, check, clips, data, host, plan, publish, render
+from lab.site import check, clips, data, host, intake, plan, publish, render
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
 
 def build(ledgers: Path, monitor: clips.Monitor) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
     """The checked tree of the whole site, in memory; nothing was written but caches."""
-    shelves = book.load(SOURCE, ledgers)
+    shelves = intake.load(SOURCE, ledgers)
     entries = [entry for shelf in shelves.shelves for entry in shelf.entries]
     media = clips.prepare(entries, CACHE, monitor, jobs=os.cpu_count() or 1)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))

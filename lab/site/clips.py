@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+
 LIMIT_BYTES = 4_000_000
 FRAME_LIMIT = 3_000
 BLOCK_PX = 16
@@ -40,7 +42,7 @@ ENCODER = {
     "threads": "1",
     "pix_fmt": "yuv420p",
     "poster": "webp 78",
-    "layout": "2",
+    "layout": "3",
 }
 Monitor = Callable[[str, int, int], None]
 
@@ -163,7 +165,7 @@ def _encode(entry: Entry, target: Path, crf: int) -> tuple[dict[str, Any], tuple
     assert entry.clip is not None
     fps, (height, width) = entry.contract.source.rate, entry.contract.frame_size
     pitch, whole_width = (-(-side // BLOCK_PX) * BLOCK_PX for side in (height, width))
-    panes: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+    posters: list[bytes] = []
     total = _count(entry.clip)
     poster_frame, number = total // 3, 0
     options = {name: ENCODER[name] for name in ("preset", "g", "bf", "threads")}
@@ -172,21 +174,37 @@ def _encode(entry: Entry, target: Path, crf: int) -> tuple[dict[str, Any], tuple
         stream.width, stream.height, stream.pix_fmt = whole_width, 2 * pitch, ENCODER["pix_fmt"]
         stream.codec_context.thread_count = 1
         for number, pair in enumerate(_both(entry, width, height), 1):
+            fitted = [_fit(planes, pitch, whole_width) for planes in pair]
+            stacked = [np.concatenate(planes).reshape(-1) for planes in zip(*fitted, strict=True)]
+            frame = av.VideoFrame.from_ndarray(np.concatenate(stacked).reshape(-1, whole_width), format="yuv420p")
             if number - 1 == poster_frame:
-                panes.append(pair)
-            margins = ((0, pitch - height), (0, whole_width - width), (0, 0))
-            stacked = np.concatenate([np.pad(pane, margins, mode="edge") for pane in pair])
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stacked), format="rgb24")
+                seen = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+                posters = [_poster(seen[top : top + height, :width].astype(np.uint8, copy=False)) for top in (0, pitch)]
             frame.pts, frame.time_base = number - 1, 1 / fps
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     facts: dict[str, Any] = {"n_frames": number, "fps": str(Fraction(fps)), "pane": (width, height)}
     facts |= {"pitch": pitch, "poster_frame": poster_frame}
-    return facts, (_poster(panes[0][0]), _poster(panes[0][1]))
+    return facts, (posters[0], posters[1])
 
 
-def _both(entry: Entry, width: int, height: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """(original, decoded) RGB frames, as many as the clip has."""
+def _fit(planes: Planes, height: int, width: int) -> Planes:
+    """Planes enlarged to whole macroblocks by repeating their last row and column."""
+    import numpy as np
+
+    def fit(plane: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+        return np.pad(plane, ((0, rows - plane.shape[0]), (0, columns - plane.shape[1])), mode="edge")
+
+    luma, blue, red = planes
+    return (
+        fit(luma, height, width),
+        fit(blue, height // 2, width // 2),
+        fit(red, height // 2, width // 2),
+    )
+
+
+def _both(entry: Entry, width: int, height: int) -> Iterator[tuple[Planes, Planes]]:
+    """(original, decoded) planes, as many as the clip has frames."""
     assert entry.clip is not None
     source = _frames(entry.contract.source_path, width, height)
     for decoded in _frames(entry.clip, width, height):
@@ -196,8 +214,12 @@ def _both(entry: Entry, width: int, height: int) -> Iterator[tuple[NDArray[np.ui
         yield original, decoded
 
 
-def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
-    """RGB frames of a file, cut or scaled to a size; what an encoder added to fill its blocks is cut."""
+def _frames(path: Path, width: int, height: int) -> Iterator[Planes]:
+    """Planes of a file in YUV 4:2:0, cut or scaled to a size; what an encoder added to fill its blocks is cut.
+
+    Planes are taken as the decoder wrote them wherever that is possible: a conversion reads past a row whose width
+    fills no vector, so its last columns would not repeat.
+    """
     import av
     import numpy as np
 
@@ -208,8 +230,16 @@ def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
             if number >= FRAME_LIMIT:
                 return
             near = 0 <= frame.width - width < BLOCK_PX and 0 <= frame.height - height < BLOCK_PX
-            picture = frame if near else frame.reformat(width=width, height=height)
-            yield picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)[:height, :width]
+            plain = near and frame.format.name == ENCODER["pix_fmt"]
+            sizes = () if plain else (-(-width // 2) * 2, -(-height // 2) * 2, ENCODER["pix_fmt"])
+            picture = frame.reformat(*sizes) if sizes else frame
+            rows = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in picture.planes]
+            half = (-(-height // 2), -(-width // 2))
+            yield (
+                rows[0][:height, :width].copy(),
+                rows[1][: half[0], : half[1]].copy(),
+                rows[2][: half[0], : half[1]].copy(),
+            )
 
 
 def _count(path: Path) -> int:

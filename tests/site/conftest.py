@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import shelf
 
-from lab.site import book, check, clips, plan, render
+from lab.site import check, clips, intake, plan, render
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
@@ -20,7 +20,7 @@ TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
 
 def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     """What build.py does up to writing: book, plan, checked tree."""
-    shelves = book.load(source, ledgers)
+    shelves = intake.load(source, ledgers)
     entries = [entry for one in shelves.shelves for entry in one.entries]
     media = clips.prepare(entries, cache, lambda *_: None, jobs=1)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))

@@ -213,8 +213,8 @@ def test_pages_are_built_without_torch_or_arrays(made: shelf.Made, tmp_path: Pat
     code = (
         "import sys; sys.path.insert(0, 'tests/site'); sys.argv = ['x']\n"
         "from pathlib import Path; from functools import partial\n"
-        "from lab.site import book, plan, render, check\n"
-        f"shelves = book.load(Path('site_src'), Path({str(made.ledgers)!r}))\n"
+        "from lab.site import intake, plan, render, check\n"
+        f"shelves = intake.load(Path('site_src'), Path({str(made.ledgers)!r}))\n"
         "planned = plan.make(shelves, {}, partial(render.figure_makers, Path('templates')))\n"
         "check.check(render.render(planned, Path('templates')))\n"
         "print(sorted({'torch', 'numba', 'numpy', 'av', 'pandas'} & set(sys.modules)))"

@@ -1,0 +1,144 @@
+"""Reading ledgers into a `Book`, once: public parts of records, evidence that proves to belong to them, settings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from lab import contract as contracts
+from lab import custody
+from lab.contract import Contract
+from lab.errors import SiteError
+from lab.ledger import Ledger, Run
+from lab.site import anatomy, sanitize
+from lab.site.anatomy import Anatomy
+from lab.site.book import Board, Book, Entry, EvidenceFile, Shelf, Site
+from lab.site.sanitize import Withheld
+
+EVIDENCE_LIMIT_BYTES = 4 << 20
+PAIR_TOLERANCE = 1e-5
+
+
+def load(source: Path, ledgers: Path) -> Book:
+    """Read prose settings and every ledger under a folder.
+
+    Raises:
+        SiteError, LedgerError, ContractError: something does not hold together; the message names it.
+    """
+    site = load_site(source / "site.toml")
+    store = Ledger(ledgers)
+    known = contracts.names(ledgers)
+    names = store.contracts()
+    if site.default_contract in known and site.default_contract not in names:
+        names = [*names, site.default_contract]
+    names.sort(key=lambda name: (name != site.default_contract, name))
+    withheld: list[Withheld] = []
+    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld, site.baseline) for name in names)
+    filled = [shelf for shelf in shelves if shelf.entries]
+    main = filled[0] if filled else (shelves[0] if shelves else None)
+    return Book(site=site, source=source, ledgers=ledgers, shelves=shelves, main=main, withheld=tuple(withheld))
+
+
+def load_site(path: Path) -> Site:
+    """The settings of the publication.
+
+    Raises:
+        SiteError: a key is missing or unknown.
+    """
+    try:
+        return Site(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, tomllib.TOMLDecodeError) as error:
+        raise SiteError(
+            path.name, expected="the settings of a site", found=str(error), fix="see lab.site.book"
+        ) from None
+
+
+def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld], baseline: str) -> Shelf:
+    runs = store.runs(contract)
+    entries = [_entry(run, contract, store, withheld) for run in runs]
+    replaced = {str(run.data["supersedes"]): run.id for run in runs if run.data["supersedes"]}
+    entries = [replace(entry, superseded_by=replaced.get(entry.id)) for entry in entries]
+    digest = contract.digest
+    axes = sorted({entry.run.axis for entry in entries}, key=lambda axis: (axis != "cpu", axis))
+    boards = []
+    for axis in axes:
+        comparable = tuple(
+            entry
+            for entry in entries
+            if entry.run.axis == axis and entry.superseded_by is None and entry.data["contract_sha256"] == digest
+        )
+        if comparable:
+            boards.append(Board(contract=contract, axis=axis, entries=comparable, baseline=baseline))
+    return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
+
+
+def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]) -> Entry:
+    where = f"{contract.name}/{run.id}"
+    public, kept_back = sanitize.public_record(run.data, where)
+    folder = store.evidence(contract.name, run.id)
+    files = []
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.name not in sanitize.PUBLIC_EVIDENCE or path.is_symlink() or not path.is_file():
+            kept_back.append(
+                Withheld(where=where, field=f"evidence/{sanitize.inert(path.name)}", reason="not declared public")
+            )
+        elif path.stat().st_size > EVIDENCE_LIMIT_BYTES:
+            kept_back.append(Withheld(where=where, field=f"evidence/{path.name}", reason="larger than evidence may be"))
+        else:
+            data = path.read_bytes()
+            digest = custody.sha256_bytes(data)
+            files.append(EvidenceFile(name=path.name, path=path, n_bytes=len(data), sha256=digest))
+    texts = {item.name: item.path for item in files}
+    withheld.extend(kept_back)
+    clip = store.folder(contract.name) / "clips" / f"{run.id}.mp4"
+    archive = store.archive(contract.name, str(run.data["custody"]["archive_sha256"]))
+    if archive.is_file():
+        custody.expect_file(archive, str(run.data["custody"]["archive_sha256"]), f"archive of {where}")
+    return Entry(
+        run=Run(data=public, score=run.score),
+        contract=contract,
+        evidence=tuple(files),
+        anatomy=_anatomy(texts.get("anatomy.json"), run, where),
+        pairs=_pairs(texts.get("pairs.csv"), run, where),
+        clip=clip if clip.is_file() else None,
+        archive=archive if archive.is_file() else None,
+        flags=tuple(f"{item.field}: {item.reason}" for item in kept_back),
+    )
+
+
+def _anatomy(path: Path | None, run: Run, where: str) -> Anatomy | None:
+    if path is None:
+        return None
+    return anatomy.parse(
+        path.read_text(encoding="utf-8", errors="replace"),
+        f"{where}, anatomy.json",
+        archive_bytes=run.archive_bytes,
+        archive_sha256=str(run.data["custody"]["archive_sha256"]),
+    )
+
+
+def _pairs(path: Path | None, run: Run, where: str) -> tuple[tuple[float, float], ...]:
+    """(segnet, posenet) of every pair, in order; their means are the components on record."""
+    if path is None:
+        return ()
+    measured = run.data["evaluation"]
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        pairs = tuple((float(row["segnet"]), float(row["posenet"])) for row in rows)
+        if [int(row["pair"]) for row in rows] != list(range(measured["n_pairs"])):
+            raise ValueError(f"{len(rows)} rows, or pairs out of order")
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise SiteError(
+            f"{where}, pairs.csv",
+            expected=f"pair,segnet,posenet for {measured['n_pairs']} pairs",
+            found=str(error)[:200],
+        ) from None
+    for column, name in enumerate(("segnet", "posenet")):
+        mean = math.fsum(pair[column] for pair in pairs) / len(pairs)
+        if not math.isclose(mean, measured[name], rel_tol=PAIR_TOLERANCE, abs_tol=1e-12):
+            raise SiteError(f"{where}, pairs.csv", expected=f"a mean {name} of {measured[name]!r}", found=repr(mean))
+    return pairs

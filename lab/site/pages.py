@@ -1,0 +1,285 @@
+"""What each kind of page prints: one function per kind, from the book to a template's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import SiteError
+from lab.site import data, details, figures, lineage, prose
+from lab.site.book import Board, Book, Entry, Shelf
+from lab.site.clips import Clip
+from lab.site.data import Content
+from lab.site.others import Others
+from lab.site.packets import Packet
+from lab.site.prose import Desk, Rendered
+
+KINDS = ("added", "changed", "fixed", "removed", "format")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page: its address, its template and everything that the template prints. `modules`: scripts it may load."""
+
+    url: str
+    template: str
+    title: str
+    description: str
+    context: Mapping[str, Any]
+    nav: str = ""
+    modules: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its file in the tree."""
+        return self.url[1:] if self.url.endswith(".html") else f"{self.url[1:]}index.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """A clip as a page links it."""
+
+    clip: Clip
+    video: str
+    original: str
+    decoded: str
+
+
+def landing(book: Book, board: Board | None, media: Mapping[str, Media], notebook: list[Rendered]) -> Page:
+    """The front page: the frontier, what the score means, every run, how it got here."""
+    best = board.frontier if board else None
+    compared = [entry for entry in (best, board.start if board else None) if entry]
+    if len(compared) == 2 and compared[0] is compared[1]:
+        compared = compared[:1]
+    context = {
+        "board": board,
+        "best": best,
+        "media": media.get(best.url) if best else None,
+        "terms": figures.terms(compared, ("frontier", "baseline")),
+        "charts": [f for f in (figures.score_vs_bytes(board), figures.score_vs_bytes(board, focus=True)) if f]
+        if board
+        else [],
+        "trajectory": figures.trajectory(board) if board else None,
+        "families": board.families if board else [],
+        "lines": lineage.lines(board) if board else [],
+        "neighbours": lineage.neighbourhood(best, board) if best and board else [],
+        "others": [shelf for shelf in book.shelves if shelf is not book.main],
+        "notebook": notebook,
+    }
+    return Page(
+        url="/",
+        template="landing.html",
+        title="",
+        description=book.site.tagline,
+        context=context,
+        modules=("chart",) if board else (),
+    )
+
+
+def ledgers(book: Book) -> list[Page]:
+    """The list of contracts, and one page with charts and table for each."""
+    pages = [
+        Page(
+            url="/ledger/",
+            template="ledgers.html",
+            title="Ledgers",
+            description="Every contract under which runs were measured.",
+            context={"shelves": book.shelves},
+            nav="ledger",
+        )
+    ]
+    for shelf in book.shelves:
+        boards = [
+            (board, [f for f in (figures.score_vs_bytes(board), figures.trajectory(board)) if f])
+            for board in shelf.boards
+        ]
+        pages.append(
+            Page(
+                url=shelf.url,
+                template="ledger.html",
+                title=f"Ledger of {shelf.contract.name}",
+                description=f"{len(shelf.entries)} runs measured under the contract {shelf.contract.name}.",
+                context={"shelf": shelf, "boards": boards, "deltas": _deltas(shelf)},
+                nav="ledger",
+                modules=("chart", "table"),
+            )
+        )
+    return pages
+
+
+def _deltas(shelf: Shelf) -> dict[str, lineage.Delta | None]:
+    """The delta of every run against its true parent, by run id; runs of different boards do not meet."""
+    return {entry.id: lineage.from_parent(entry, board) for board in shelf.boards for entry in board.entries}
+
+
+def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
+    """A page for every run of every contract."""
+    return [_run(entry, shelf, media.get(entry.url), files) for shelf in book.shelves for entry in shelf.entries]
+
+
+def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> Page:
+    board = next((board for board in shelf.boards if entry.id in board.by_id), None)
+    parent = shelf.by_id.get(entry.parent or "")
+    best = board.frontier if board else None
+    compared, roles = [entry], ["this run"]
+    for other, role in ((parent, "parent"), (best, "frontier")):
+        if other and board and other.id in board.by_id and other not in compared:
+            compared.append(other)
+            roles.append(role)
+    published = {item.name: data.evidence_url(entry, item.name) for item in entry.evidence}
+    context = {
+        "entry": entry,
+        "shelf": shelf,
+        "parent": parent,
+        "best": best,
+        "delta": lineage.from_parent(entry, board) if board else None,
+        "against_best": lineage.delta(entry, best) if best and best is not entry else None,
+        "terms": figures.terms(compared, roles),
+        "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
+        "bar": details.archive_bar(entry) if entry.anatomy else None,
+        "neighbours": lineage.neighbourhood(entry, board) if board else [],
+        "parameters": _parameters(entry, parent),
+        "media": media,
+        "evidence": [(item, published[item.name]) for item in entry.evidence if published[item.name][1:] in files],
+        "archive_url": data.archive_url(entry) if entry.archive else "",
+        "byte_price": entry.contract.formula.byte_price(entry.contract.source.bytes),
+    }
+    modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
+    return Page(
+        url=entry.url,
+        template="run.html",
+        title=entry.slug,
+        description=str(entry.data["recipe"]["question"])[:200],
+        context=context,
+        nav="ledger",
+        modules=modules,
+    )
+
+
+def _parameters(entry: Entry, parent: Entry | None) -> list[tuple[str, Any, Any, bool]]:
+    """(name, value, the parent's value, is it different) of every parameter, the changed ones first."""
+    mine = dict(entry.data["recipe"]["params"]) | {"seed": entry.data["recipe"]["seed"]}
+    theirs = dict(parent.data["recipe"]["params"]) | {"seed": parent.data["recipe"]["seed"]} if parent else {}
+    names = sorted(set(mine) | set(theirs))
+    rows = [
+        (name, mine.get(name), theirs.get(name), bool(parent) and mine.get(name) != theirs.get(name)) for name in names
+    ]
+    return sorted(rows, key=lambda row: not row[3])
+
+
+def notebook(texts: list[Rendered]) -> list[Page]:
+    """The list of entries, and a page for each."""
+    pages = [
+        Page(
+            url="/notebook/",
+            template="notebook.html",
+            title="Notebook",
+            description="What the runs taught, in prose whose numbers are all cited.",
+            context={"texts": texts},
+            nav="notebook",
+        )
+    ]
+    return pages + [
+        Page(
+            url=f"/notebook/{text.document.slug}/",
+            template="entry.html",
+            title=text.document.title,
+            description=text.document.summary,
+            context={"text": text},
+            nav="notebook",
+            modules=("chart",),
+        )
+        for text in texts
+    ]
+
+
+def texts(rendered: list[Rendered], board: Board | None, packet: Packet) -> list[Page]:
+    """Pages of prose; the one for judges has the packet and every kept archive besides."""
+    pages = []
+    for text in rendered:
+        judges = text.document.slug == "judges"
+        kept = [entry for entry in (board.entries if board else ()) if entry.archive]
+        context: dict[str, Any] = {"text": text}
+        if judges:
+            context |= {
+                "packet": packet,
+                "listing": data.listing(packet.files, sorted(packet.files)),
+                "archives": [(entry, data.archive_url(entry)) for entry in sorted(kept, key=lambda e: (e.total, e.id))],
+            }
+        pages.append(
+            Page(
+                url=f"/{text.document.slug}/",
+                template="judges.html" if judges else "page.html",
+                title=text.document.title,
+                description=text.document.summary,
+                context=context,
+                nav=text.document.slug,
+                modules=("copy", "verify") if judges else ("chart",),
+            )
+        )
+    return pages
+
+
+def glossary(book: Book, desk: Desk) -> Page:
+    """Every word once, with an anchor."""
+    text = prose.render(prose.read(book.source / "glossary.md", book.source), desk)
+    if text.waits_for:
+        raise SiteError(text.document.where, expected="definitions that need no runs", found="a citation")
+    return Page(
+        url="/glossary/",
+        template="page.html",
+        title=text.document.title,
+        description=text.document.summary,
+        context={"text": Rendered(document=text.document, html=prose.with_anchors(text.html), cited=text.cited)},
+        nav="glossary",
+    )
+
+
+def changes(texts: list[Rendered]) -> Page:
+    """What changed for users, by kind."""
+    groups = [(kind, [text for text in texts if text.document.slug.endswith(f".{kind}")]) for kind in KINDS]
+    odd = [text.document.where for text in texts if text.document.slug.rpartition(".")[2] not in KINDS]
+    if odd:
+        raise SiteError(odd[0], expected="a name that ends in one of " + ", ".join(f".{kind}.md" for kind in KINDS))
+    return Page(
+        url="/changes/",
+        template="changes.html",
+        title="Changes",
+        description="What changed for users of the lab and of the site.",
+        context={"groups": [(kind, group) for kind, group in groups if group]},
+    )
+
+
+def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
+    """The ledger as files, and what was withheld."""
+    names = [name for name in sorted(files) if name.startswith("data/") and name.count("/") <= 2]
+    reasons: dict[str, int] = {}
+    for item in book.withheld:
+        reasons[item.reason] = reasons.get(item.reason, 0) + 1
+    return Page(
+        url="/data/",
+        template="data.html",
+        title="Data",
+        description="The ledger as files for machines, and what was withheld.",
+        context={"files": data.listing(files, names), "reasons": sorted(reasons.items()), "shelves": book.shelves},
+        modules=("copy",),
+    )
+
+
+def context(facts: Others) -> Page:
+    """What others measured."""
+    return Page(
+        url="/others/",
+        template="others.html",
+        title="What others measured",
+        description="The public record of the contest, with its sources; never ranked beside runs of this lab.",
+        context={"facts": facts},
+        nav="others",
+        modules=("chart", "table"),
+    )
+
+
+def not_found() -> Page:
+    """The page for addresses that do not exist."""
+    return Page(url="/404.html", template="404.html", title="Not here", description="No page of this name.", context={})
