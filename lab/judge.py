@@ -53,11 +53,14 @@ class _Case:
         return inside.get(name) if isinstance(inside, Mapping) else None
 
     def compare(self, rule: str, what: str, recorded: Any, found: Any, tolerance: float = 0.0) -> None:
-        """One figure, recorded and found."""
+        """One figure, recorded and found; what nobody claimed cannot be confirmed."""
+        self.figures[what] = (recorded, found)
+        if recorded is None:
+            self.open_ends.append(f"the packet claims no {what}")
+            return
         same = recorded == found
         if tolerance and isinstance(recorded, int | float) and isinstance(found, int | float):
             same = abs(recorded - found) <= tolerance
-        self.figures[what] = (recorded, found)
         self.checks.append(Check(rule=rule, passed=same, what=f"{what}: recorded {recorded}, found {found}"[:300]))
 
 
@@ -81,14 +84,15 @@ def verify(
     contract = _contract(case, folder, said, court)
     for item in comply.check(folder, contract).checks:
         case.checks.append(item)
-    if custody.MANIFEST not in {path.name for path in folder.iterdir()}:
-        case.checks.append(
-            Check(rule="files.manifest", passed=False, what="no manifest: nothing says what was released")
-        )
+    if not (folder / custody.MANIFEST).is_file():
+        # A packet of ours always has one; a submission in the contest's own layout never does.
+        severity = "error" if (folder / runtime.FOLDER).is_dir() else "warning"
+        what = "no manifest: nothing says what was released"
+        case.checks.append(Check(rule="files.manifest", passed=False, what=what, severity=severity))
     heard = None
     if contract is None:
         case.open_ends.append("not inflated: without a contract the size of the raw output is unknown")
-    elif spoiled := sorted({item.rule for item in case.checks if not item.passed and item.rule in _UNFIT}):
+    elif spoiled := sorted({item.rule for item in case.checks if _unfit(item)}):
         case.open_ends.append("not inflated, because of " + ", ".join(spoiled))
     else:
         heard = _inflate_twice(case, folder, contract, court, strength, monitor)
@@ -103,6 +107,10 @@ def verify(
         walls=case.walls,
         replay=heard,
     )
+
+
+def _unfit(check: Check) -> bool:
+    return not check.passed and check.severity == "error" and check.rule in _UNFIT
 
 
 def remember(verdict: Verdict, ledgers: Path) -> Path:
@@ -142,7 +150,7 @@ def _inflate_twice(
     """Two inflations and a measurement between them; what a replay.json would hold, where all of it was done."""
     digests: list[str] = []
     kind = strength or walls.strength()
-    measured: tuple[float, float] | None = None
+    measured: dict[str, Any] | None = None
     with replay.scratch() as scratch:
         stage = _stage(folder, Path(scratch) / "packet")
         for number in range(2):
@@ -163,7 +171,7 @@ def _inflate_twice(
             case.walls = inflation.walls
             digests.append(inflation.raw_sha256)
             if number == 0:
-                measured = _measure(case, inflation.raw, contract, court, monitor)
+                measured = _measure(case, stage, inflation.raw, contract, court, monitor)
             shutil.rmtree(work)
         monitor("inflating inside walls", 2, 2)
         shipped = runtime.of_packet(stage).sha256 if (stage / runtime.FOLDER).is_dir() else ""
@@ -179,48 +187,47 @@ def _inflate_twice(
         "archive_sha256": custody.sha256_file(folder / "archive.zip"),
         "runtime_sha256": shipped,
         "raw_sha256": digests,
-        "segnet": measured[0],
-        "posenet": measured[1],
-        "axis": case.claim("evaluation", "axis"),
+        **measured,
         "walls": list(case.walls),
         "versions": custody.versions(),
         "machine": custody.machine(),
     }
 
 
-def _measure(case: _Case, raw: Path, contract: Contract, court: Court, monitor: Monitor) -> tuple[float, float] | None:
-    """Both components of a raw file, compared with what the packet claims."""
-    axis = case.claim("evaluation", "axis")
+def _measure(
+    case: _Case, stage: Path, raw: Path, contract: Contract, court: Court, monitor: Monitor
+) -> dict[str, Any] | None:
+    """Both components of a raw file and the axis that they hold for, compared with what the packet claims."""
+    axis = case.claim("evaluation", "axis") or "cpu"
+    why = None
     if axis not in ("cpu", "cuda"):
-        case.open_ends.append(f"components not measured again: nobody measures on the axis {str(axis)[:40]!r}")
-        return None
-    if not contract.source_path.is_file():
-        case.open_ends.append("components not measured again: the source video is not here")
-        return None
-    try:
-        import torch
+        why = f"nobody measures on the axis {str(axis)[:40]!r}"
+    elif not contract.source_path.is_file():
+        why = "the source video is not here"
+    else:
+        try:
+            import torch
 
-        from lab.evaluator import measure
-    except ImportError as error:
-        case.open_ends.append(f"components not measured again: {error}")
-        return None
-    if axis == "cuda" and not torch.cuda.is_available():
-        case.open_ends.append(
-            "components not measured again: the packet's axis is cuda, and there is no such device here"
-        )
+            from lab.evaluator import measure, official
+        except ImportError as error:
+            why = str(error)
+        else:
+            if axis == "cuda" and not torch.cuda.is_available():
+                why = "the packet's axis is cuda, and there is no such device here"
+    if why is not None:
+        case.open_ends.append(f"components not measured again: {why}")
         return None
     try:
         found = measure.Evaluator(contract, axis=axis, cache=court.cache).measure(raw, monitor)
-        total = contract.score(
-            segnet=found.segnet, posenet=found.posenet, archive_bytes=int(case.claim("evaluation", "archive_bytes"))
-        ).total
-    except (LabError, OSError, ValueError, TypeError) as error:
+        size = (stage / "archive.zip").stat().st_size
+        total = contract.score(segnet=found.segnet, posenet=found.posenet, archive_bytes=size).total
+    except (LabError, OSError, ValueError) as error:
         case.checks.append(Check(rule="replay.components", passed=False, what=str(error)[:300]))
         return None
     for name, value in (("segnet", found.segnet), ("posenet", found.posenet)):
         case.compare("replay.components", name, case.claim("evaluation", name), value, RECOMPUTE_TOLERANCE)
     case.compare("replay.total", "total", case.claim("score", "total"), total, RECOMPUTE_TOLERANCE)
-    return found.segnet, found.posenet
+    return {"segnet": found.segnet, "posenet": found.posenet, "axis": official.claimed_axis(axis)}
 
 
 def _stage(folder: Path, target: Path) -> Path:

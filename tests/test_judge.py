@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import toy_contract
@@ -185,6 +186,23 @@ def test_a_packet_of_the_wrong_contract_is_refuted(house: Path, court: Court, tm
     assert verdict.status == "refuted"
 
 
+def test_a_submission_of_another_hand_is_judged_by_what_it_does(house: Path, court: Court, tmp_path: Path) -> None:
+    """The contest's own layout: no manifest, no claims; it inflates twice alike, and what it lacks is named."""
+    folder, paper = tmp_path / "theirs", house / "paper"
+    folder.mkdir()
+    shutil.copy(paper / "archive.zip", folder)
+    (folder / "inflate.sh").write_text('set -e\npython3 "$(dirname "$0")/inflate.py" "$1/0.bin" "$2/0.raw"\n')
+    (folder / "inflate.sh").chmod(0o755)
+    code = "import sys, zlib\nopen(sys.argv[2], 'wb').write(zlib.decompress(open(sys.argv[1], 'rb').read()))\n"
+    (folder / "inflate.py").write_text(code)
+    verdict = judge.verify(folder, court, name="paper")
+    assert verdict.figures["raw_sha256"][1] == json.loads((paper / "record.json").read_text())["custody"]["raw_sha256"]
+    assert "the packet claims no raw_sha256" in verdict.open_ends
+    assert "replay.repeats" not in failed(verdict)
+    (folder / "inflate.py").write_text(code + "open(sys.argv[2], 'ab').write(b'x')\n")
+    assert "replay.inflates" in failed(judge.verify(folder, court, name="paper"))
+
+
 def test_a_verdict_shows_hostile_texts_as_texts(house: Path, court: Court, tmp_path: Path) -> None:
     folder = copied(house, "paper", tmp_path)
     data = json.loads((folder / "evaluation.json").read_text())
@@ -201,6 +219,24 @@ def test_the_verb_refuses_what_is_no_folder(tmp_path: Path, capsys: pytest.Captu
     for verb in (["packet", "verify"], ["comply"]):
         assert cli.main([*verb, str(tmp_path / "absent")]) == 1
         assert "expected a folder" in capsys.readouterr().err
+
+
+PROMOTED = sorted({path.parent.parent.name for path in (ROOT / "ledgers").glob("*/runs/*.json")})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROMOTED)
+def test_the_best_packet_of_every_family_on_record_is_confirmed(name: str, tmp_path: Path) -> None:
+    """The repository's own ledger: a packet of the best promoted run of each family, judged as a stranger would."""
+    ledger, made = Ledger(ROOT / "ledgers"), contract.load(name, ROOT / "ledgers")
+    best: dict[str, Any] = {}
+    for run in sorted(ledger.runs(made), key=lambda run: run.total, reverse=True):
+        if run.verdict == "promoted" and run.axis == "cpu" and run.data["contract_sha256"] == made.digest:
+            best[run.family] = run
+    for family, run in sorted(best.items()):
+        folder = packet.of_run(tmp_path / family, run, made, ledger)
+        verdict = judge.verify(folder, Court(ledgers=ledger.root, cache=tmp_path / "cache"))
+        assert verdict.status == "confirmed", f"{run.id}: {verdict.as_json()}"
 
 
 # ---- mutated packets ----

@@ -81,7 +81,11 @@ def list_(options: argparse.Namespace) -> None:
     from lab import export
 
     rows = export.table(_runs(options, options.contract))
-    terminal.show(rows, ["contract", "run", "score", "bytes", "grade", "verdict", "changed"], as_json=options.json)
+    terminal.show(
+        rows,
+        ["contract", "run", "score", "bytes", "rule_faithful_bytes", "grade", "verdict", "changed"],
+        as_json=options.json,
+    )
 
 
 def show_(options: argparse.Namespace) -> None:
