@@ -221,11 +221,13 @@ def _contained() -> Iterator[None]:
     """
     before = os.environ.get("SVT_LOG")
     os.environ["SVT_LOG"] = "1"
-    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    # Linux alone has these calls; elsewhere there is no such class to be left in.
+    scheduled = (os.sched_getscheduler(0), os.sched_getparam(0)) if hasattr(os, "sched_getscheduler") else None
     try:
         yield
     finally:
-        os.sched_setscheduler(0, policy, priority)
+        if scheduled is not None:
+            os.sched_setscheduler(0, *scheduled)
         if before is None:
             del os.environ["SVT_LOG"]
         else:
