@@ -122,18 +122,28 @@ def gather(
     )
 
 
-def broken_rules(record: Mapping[str, Any], places: Places) -> tuple[str, ...]:
-    """Rules of the contest that the kept runtime breaks; of a runtime that is not kept, those on record."""
+def broken_rules(record: Mapping[str, Any], places: Places, known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Rules of the contest that the kept runtime breaks; of a runtime that is not kept, those on record.
+
+    Args:
+        known: what was read of runtimes so far, by their digest; many runs share one.
+    """
     if not places.runtime.is_file():
         on_record = record["custody"].get("charge", {}).get("findings", [])
         return tuple(sorted({str(finding).partition(" ")[0] for finding in on_record}))
+    digest = record["custody"]["runtime_sha256"]
     try:
-        tree = runtime.unpack(places.runtime, record["custody"]["runtime_sha256"], record["recipe"]["family"])
+        tree = runtime.unpack(places.runtime, digest, record["recipe"]["family"])
+        files = {**tree.files, runtime.ENTRY: tree.entry}
+        if digest not in known:
+            known[digest] = relocation.read(files).broken_rules
+        if not known[digest]:
+            return ()
         kept = archive.read(places.archive) if places.archive.is_file() else []
     except LabError:
         return ()  # a damaged runtime or archive is a contradiction, which `gather` states
     members = {member.name: member.content for member in kept}
-    return relocation.read({**tree.files, runtime.ENTRY: tree.entry}, members).broken_rules
+    return relocation.read(files, members).broken_rules
 
 
 def replays(path: Path) -> tuple[Replay, ...]:

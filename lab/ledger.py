@@ -124,6 +124,7 @@ class Ledger:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._readings: dict[str, tuple[str, ...]] = {}
 
     def folder(self, contract: str) -> Path:
         """Everything recorded under a contract."""
@@ -259,7 +260,7 @@ class Ledger:
     def facts_of(self, record: Mapping[str, Any], contract: Contract) -> Facts:
         """Everything that decides a record's grade, read from disk."""
         places = self.places(record)
-        return facts.gather(record, contract, places, broken_rules=facts.broken_rules(record, places))
+        return facts.gather(record, contract, places, broken_rules=facts.broken_rules(record, places, self._readings))
 
     def add_replay(self, run: Run, replay: Mapping[str, Any]) -> Path:
         """Add what a replay showed to the evidence of a run; earlier ones stay, the record stays as it is."""
