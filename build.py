@@ -11,7 +11,6 @@ Two builds of one tree are byte-identical: dates come from records, never from t
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from functools import partial
@@ -40,7 +39,7 @@ def build(ledgers: Path, monitor: clips.Monitor) -> tuple[dict[str, data.Content
     """The checked tree of the whole site, in memory; nothing was written but caches."""
     shelves = intake.load(SOURCE, ledgers)
     entries = [entry for shelf in shelves.shelves for entry in shelf.entries]
-    media = clips.prepare(entries, CACHE, monitor, jobs=os.cpu_count() or 1)
+    media = clips.prepare(entries, CACHE, monitor)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
     tree = render.render(planned, TEMPLATES)
     return tree, check.check(tree, (shelves.site.author,)), planned

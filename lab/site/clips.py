@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -62,8 +61,11 @@ class Clip:
     poster_frame: int
 
 
-def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor, jobs: int = 2) -> dict[str, Clip]:
+def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor) -> dict[str, Clip]:
     """The clip of every run that has one, from the cache where it is there, by run id and contract.
+
+    Clips are encoded one after the other in the calling thread: in a thread of a pool, the bytes of x264 were seen to
+    differ from one call to the next.
 
     Raises:
         MediaMissing: the source video of a run's contract is not there; the message names the run.
@@ -83,11 +85,9 @@ def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor, jobs: int =
     if todo:
         monitor("comparison clips", 0, len(todo))
         cache.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-            made = pool.map(lambda item: _make(item[0], item[1], cache), todo)
-            for done, ((entry, _), clip) in enumerate(zip(todo, made, strict=True), 1):
-                found[entry.url] = clip
-                monitor("comparison clips", done, len(todo))
+        for done, (entry, key) in enumerate(todo, 1):
+            found[entry.url] = _make(entry, key, cache)
+            monitor("comparison clips", done, len(todo))
     return found
 
 
