@@ -15,23 +15,22 @@ from lab.site.sanitize import inert
 DEPTH_LIMIT = 8
 SECTION_LIMIT = 2_000
 PALETTE_SIZE = 8
+CROWD = 24
 _DIGITS = re.compile(r"[\d #]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One section as the page shows it. `tone` picks its colour; a group that is divided further has none."""
+    """One section as the page shows it. `tone` picks its colour; a section that is divided further has none.
 
-    key: str
+    Of many alike, such as the pictures of a video, one row stands for all: `count` of them, together `section.n_bytes`.
+    """
+
     section: Section
     depth: int
     tone: int | None
     share: float
-
-    @property
-    def is_leaf(self) -> bool:
-        """Is it not divided further?"""
-        return not self.section.children
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +41,75 @@ class Anatomy:
     sha256: str
     sections: tuple[Section, ...]
 
-    def rows(self) -> list[Row]:
-        """Every section in file order, outer before inner; leaves that differ only by a number share a colour."""
-        out: list[Row] = []
-        tones: dict[str, int] = {}
-
-        def visit(sections: tuple[Section, ...], depth: int) -> None:
-            for section in sections:
-                tone = None
-                if not section.children:
-                    tone = tones.setdefault(_DIGITS.sub("", section.name), len(tones)) % PALETTE_SIZE
-                share = section.n_bytes / self.n_bytes
-                out.append(Row(key=f"section-{len(out) + 1}", section=section, depth=depth, tone=tone, share=share))
-                visit(section.children, depth + 1)
-
-        visit(self.sections, 0)
-        return out
-
     def leaves(self) -> list[Row]:
-        """The sections that are not divided further: they tile the file."""
-        return [row for row in self.rows() if row.is_leaf]
+        """The sections that are not divided further, in file order: they tile the file."""
+        tones: dict[str, int] = {}
+        inner = [(item, depth) for item, depth in _walk(self.sections, 0) if not item.children]
+        return [self._row(item, depth, tones) for item, depth in inner]
+
+    def rows(self) -> list[Row]:
+        """What a table shows, outer before inner; where a section holds many alike, one row stands for each kind."""
+        tones: dict[str, int] = {}
+        for item, _ in _walk(self.sections, 0):
+            if not item.children:
+                _tone(item, tones)
+        return list(self._table(self.sections, 0, tones))
+
+    def crowd(self) -> Section | None:
+        """The section with the most parts, where there are too many for a table."""
+        found = max((item for item, _ in _walk(self.sections, 0)), key=lambda item: len(item.children), default=None)
+        return found if found and len(found.children) > CROWD else None
 
     def largest(self) -> Row:
-        """The leaf that takes the most bytes."""
-        return max(self.leaves(), key=lambda row: (row.section.n_bytes, -row.section.offset))
+        """The row that takes the most bytes among those that are not divided further."""
+        return max((row for row in self.rows() if row.tone is not None), key=lambda row: row.section.n_bytes)
+
+    def _table(self, sections: tuple[Section, ...], depth: int, tones: dict[str, int]) -> Iterator[Row]:
+        if len(sections) <= CROWD:
+            for item in sections:
+                yield self._row(item, depth, tones)
+                yield from self._table(item.children, depth + 1, tones)
+            return
+        kinds: dict[str, list[Section]] = {}
+        for item in sections:
+            kinds.setdefault(_stem(item), []).append(item)
+        for stem, alike in kinds.items():
+            sizes = sorted(item.n_bytes for item in alike)
+            together = Section(
+                name=stem,
+                kind=alike[0].kind,
+                offset=alike[0].offset,
+                n_bytes=sum(sizes),
+                ideal_bits=None,
+                note=f"{len(alike)} of them, {sizes[0]:,} to {sizes[-1]:,} bytes" if len(alike) > 1 else "",
+            )
+            yield Row(
+                section=together,
+                depth=depth,
+                tone=_tone(alike[0], tones),
+                share=together.n_bytes / self.n_bytes,
+                count=len(alike),
+            )
+
+    def _row(self, item: Section, depth: int, tones: dict[str, int]) -> Row:
+        tone = None if item.children else _tone(item, tones)
+        return Row(section=item, depth=depth, tone=tone, share=item.n_bytes / self.n_bytes)
+
+
+def _walk(sections: tuple[Section, ...], depth: int) -> Iterator[tuple[Section, int]]:
+    for item in sections:
+        yield item, depth
+        yield from _walk(item.children, depth + 1)
+
+
+def _stem(section: Section) -> str:
+    """A section's name without its number."""
+    return _DIGITS.sub(" ", section.name).strip() or section.name
+
+
+def _tone(section: Section, tones: dict[str, int]) -> int:
+    """The colour of a section: sections that differ only by a number share one."""
+    return tones.setdefault(_stem(section), len(tones)) % PALETTE_SIZE
 
 
 def parse(text: str, where: str, *, archive_bytes: int, archive_sha256: str) -> Anatomy:

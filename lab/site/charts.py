@@ -205,7 +205,15 @@ def bar(parts: Sequence[tuple[float, str, str]], total: float, *, label: str, he
         width = 1000.0 * value / total
         thin = " hair" if width < 4.0 else ""  # an outline would hide it
         place: dict[str, str | float] = {"x": f"{at:.3f}", "y": "0", "width": f"{width:.3f}", "height": height}
-        inner.append(tag("rect", tag("title", tip), class_=kind + thin, vector_effect="non-scaling-stroke", **place))
+        inner.append(
+            tag(
+                "rect",
+                *([] if thin else [tag("title", tip)]),
+                class_=kind + thin,
+                vector_effect="non-scaling-stroke",
+                **place,
+            )
+        )
         at += width
     return tag(
         "svg",

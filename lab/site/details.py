@@ -65,6 +65,51 @@ def pairs(entry: Entry, shown_frames: int = 0) -> Figure | None:
     )
 
 
+def units(entry: Entry) -> Figure | None:
+    """Bytes of every unit of the section that has the most, in file order; None where a table has room for them."""
+    crowd = entry.anatomy.crowd() if entry.anatomy else None
+    if crowd is None:
+        return None
+    sizes = [float(part.n_bytes) for part in crowd.children]
+    chart = Chart(
+        key=f"units-{entry.id}",
+        title=f"Bytes of every unit of {crowd.name}, {entry.id}",
+        x=svg.Axis(label="unit, in file order", lo=0.0, hi=float(len(sizes))),
+        y=svg.Axis(label="bytes", lo=0.0, hi=max(sizes) * 1.06),
+        lines=(
+            Line(
+                points=(*((float(i), size) for i, size in enumerate(sizes)), (float(len(sizes)), sizes[-1])),
+                kind="area bytes",
+                step=True,
+                filled=True,
+            ),
+        ),
+        wide=(960.0, 210.0),
+        narrow=(380.0, 200.0),
+    )
+    ordered = sorted(crowd.children, key=lambda part: (-part.n_bytes, part.offset))
+    tenth = ordered[: max(1, round(len(ordered) / 10))]
+    finding = Markup("The largest {} of {} units take {} of the bytes of {}. ").format(
+        len(tenth), len(ordered), show.percent(sum(p.n_bytes for p in tenth) / crowd.n_bytes), crowd.name
+    )
+    return Figure(
+        key=chart.key,
+        title=f"Bytes of every unit of the {crowd.name} section",
+        finding=finding + signature(entry),
+        drawings=(charts.both(chart),),
+        columns=("unit", "offset", "bytes"),
+        rows=tuple(
+            (
+                Cell(text=part.name),
+                Cell(text=show.byte_count(part.offset), sort=float(part.offset)),
+                Cell(text=show.byte_count(part.n_bytes), sort=float(part.n_bytes)),
+            )
+            for part in ordered[:WORST]
+        ),
+        table_title=f"The {min(WORST, len(ordered))} largest units",
+    )
+
+
 def archive_bar(entry: Entry) -> Markup:
     """The bytes of an archive to scale, one piece per section."""
     assert entry.anatomy is not None

@@ -137,6 +137,7 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "against_best": lineage.delta(entry, best) if best and best is not entry else None,
         "terms": figures.terms(compared, roles),
         "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
+        "units": details.units(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board) if board else [],
         "parameters": _parameters(entry, parent),
