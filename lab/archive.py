@@ -11,7 +11,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -205,3 +205,22 @@ def anatomy(data: bytes, where: str, inside: dict[str, tuple[Section, ...]] | No
     add("directory", "zip central directory", len(data))
     check_tiling(sections, 0, len(data), where)
     return tuple(sections)
+
+
+def difference(one: bytes, other: bytes, sections: Sequence[Section]) -> str:
+    """Where two archives first differ, as a byte and the section of the second around it; empty where they are equal.
+
+    Args:
+        sections: the anatomy of `other`.
+    """
+    if one == other:
+        return ""
+    shorter = min(len(one), len(other))
+    place = next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    names: list[str] = []
+    level = sections
+    while inner := next((part for part in level if part.offset <= place < part.offset + part.n_bytes), None):
+        names.append(inner.name)
+        level = inner.children
+    sizes = "" if len(one) == len(other) else f", {len(one):,} and {len(other):,} bytes long"
+    return f"byte {place:,}, in {' / '.join(names) or 'nothing: one ends there'}{sizes}"

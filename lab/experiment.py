@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import archive, codecs, custody, packet, recipe, replay, runtime
-from lab.bitstream import check_tiling, sections_as_dicts
+from lab.bitstream import Section, check_tiling, sections_as_dicts
 from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
 from lab.errors import LedgerError, RecipeError
@@ -72,19 +72,24 @@ def encode(asked: Recipe, contract: Contract, bench: Bench, target: Path, monito
 
 
 def archive_anatomy(path: Path) -> dict[str, Any]:
-    """Sections of an archive to the byte; the payload's own where it is one of ours."""
+    """Sections of an archive to the byte, as anatomy.json holds them."""
     data = path.read_bytes()
-    inside = {}
-    for member in archive.parse(data, path.name):
-        if member.content[:1] == b"\xa7":
-            inside[member.name] = codecs.by_payload(member.content).anatomy(member.content).sections
-    sections = archive.anatomy(data, path.name, inside)
-    check_tiling(sections, 0, len(data), path.name)
     return {
         "schema": "lab.anatomy/1",
         "archive": {"n_bytes": len(data), "sha256": custody.sha256_bytes(data)},
-        "sections": sections_as_dicts(sections),
+        "sections": sections_as_dicts(archive_sections(data, path.name)),
     }
+
+
+def archive_sections(data: bytes, where: str) -> tuple[Section, ...]:
+    """Sections of an archive that tile it; the payload's own where it is one of ours."""
+    inside = {}
+    for member in archive.parse(data, where):
+        if member.content[:1] == b"\xa7":
+            inside[member.name] = codecs.by_payload(member.content).anatomy(member.content).sections
+    sections = archive.anatomy(data, where, inside)
+    check_tiling(sections, 0, len(data), where)
+    return sections
 
 
 def evaluate(
@@ -173,7 +178,8 @@ def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = 
     """Repeat a recorded run, training included, and compare bytes and components with the record.
 
     Returns:
-        Plain data: `same_bytes`, `same_raw`, and recorded and repeated values side by side.
+        Plain data: `same_bytes`, `same_raw`, recorded and repeated values side by side, and in `difference` the first
+        byte that differs and the section around it, where the ledger keeps the archive.
     """
     ledger = Ledger(bench.ledgers)
     known = ledger.get(contract, identifier)
@@ -186,7 +192,12 @@ def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = 
         fresh = replace(bench, work=work / "checkpoints")
         built = encode(asked, contract, fresh, work / "packet", monitor)
         result = evaluate(built, contract, bench, axis=known.axis.split()[0], work=work / "replay", monitor=monitor)
+        data = (built / "archive.zip").read_bytes()
     recorded = known.data
+    first = ledger.archive(contract.name, recorded["custody"]["archive_sha256"])
+    differs = (
+        archive.difference(first.read_bytes(), data, archive_sections(data, "archive.zip")) if first.is_file() else ""
+    )
     return {
         "run": known.id,
         "same_bytes": result.archive_sha256 == recorded["custody"]["archive_sha256"],
@@ -196,6 +207,7 @@ def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = 
         "segnet": [recorded["evaluation"]["segnet"], result.measurement.segnet],
         "posenet": [recorded["evaluation"]["posenet"], result.measurement.posenet],
         "total": [known.total, result.score.total],
+        "difference": differs,
     }
 
 

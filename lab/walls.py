@@ -134,12 +134,15 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
     _call(f"mount {target}", _libc().mount(*arguments, ctypes.c_ulong(flags), data.encode() or None))
 
 
-def _read_only(target: str, *, devices: bool = False) -> None:
-    """Make a mount and everything mounted below it read-only; flags that the kernel locked stay as they are."""
-    wanted = _MS_RDONLY | _MS_NOSUID | (0 if devices else _MS_NODEV)
+def _restrict(target: str, *, devices: bool = False, writable: bool = False) -> None:
+    """Make a mount and everything mounted below it read-only, without devices and borrowed identities.
+
+    Flags that the kernel locked stay as they are.
+    """
+    wanted = (0 if writable else _MS_RDONLY) | _MS_NOSUID | (0 if devices else _MS_NODEV)
     attributes = (ctypes.c_uint64 * 4)(wanted, 0, 0, 0)
     given = (ctypes.byref(attributes), ctypes.c_size_t(ctypes.sizeof(attributes)))
-    _call(f"read-only {target}", _libc().syscall(_SYS_MOUNT_SETATTR, -100, target.encode(), _AT_RECURSIVE, *given))
+    _call(f"restrict {target}", _libc().syscall(_SYS_MOUNT_SETATTR, -100, target.encode(), _AT_RECURSIVE, *given))
 
 
 def _bind(root: str, path: str, *, writable: bool = False) -> None:
@@ -159,8 +162,7 @@ def _bind(root: str, path: str, *, writable: bool = False) -> None:
         Path(inside).parent.mkdir(parents=True, exist_ok=True)
         Path(inside).touch()
     _mount(path, inside, "", _MS_BIND | _MS_REC)
-    if not writable:
-        _read_only(inside, devices=path.startswith("/dev/"))
+    _restrict(inside, devices=path.startswith("/dev/"), writable=writable)
 
 
 def _enter_namespaces(plan: Plan) -> None:
@@ -185,7 +187,7 @@ def _enter_namespaces(plan: Plan) -> None:
         _mount("proc", root + "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     except OSError:  # a container that covers parts of /proc: its own view is the best there is
         _mount("/proc", root + "/proc", "", _MS_BIND | _MS_REC)
-    _read_only(root + "/proc")
+    _restrict(root + "/proc")
     old = root + "/.old"
     Path(old).mkdir()
     os.chdir(root)
@@ -259,7 +261,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if kind == "probe":
             _mount("none", "/tmp", "tmpfs", 0, "size=4k")
-            _read_only("/tmp")
+            _restrict("/tmp")
             return 0
         plan = Plan(**json.loads(arguments[1]))
         if kind == "namespaces":

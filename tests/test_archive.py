@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from repro_zipfile import ReproducibleZipFile
 
 from lab import archive
+from lab.bitstream import Section
 from lab.errors import PacketError
 
 
@@ -194,6 +195,24 @@ def test_every_byte_is_accounted_for(method: int) -> None:
     assert sum(section.n_bytes for section in sections) == len(data)
     hidden = data[:20] + data[20:]
     assert archive.anatomy(hidden, "archive.zip") == sections
+
+
+def test_a_difference_is_named_by_its_byte_and_section() -> None:
+    one = archive.write(b"abcdef")
+    inside = {
+        "0.bin": (
+            Section(name="head", kind="x", offset=0, n_bytes=2),
+            Section(name="rest", kind="x", offset=2, n_bytes=4),
+        )
+    }
+    sections = archive.anatomy(one, "archive.zip", inside)
+    assert archive.difference(one, one, sections) == ""
+    (member,) = archive.parse(one, "archive.zip")
+    place = member.data_offset + 3
+    other = one[:place] + b"X" + one[place + 1 :]
+    assert archive.difference(one, other, sections) == f"byte {place:,}, in 0.bin / rest"
+    assert "bytes long" in archive.difference(one, one[:-1], archive.anatomy(one, "archive.zip"))
+    assert "one ends there" in archive.difference(one + b"x", one, sections)
 
 
 def test_hidden_bytes_are_shown_as_a_gap() -> None:

@@ -164,4 +164,6 @@ def rerun_(options: argparse.Namespace) -> int:
             f"raw frames {'equal' if result['same_raw'] else 'DIFFER'}; "
             f"runtime {'equal' if result['same_runtime'] else 'changed since'}"
         )
+        if result["difference"]:
+            terminal.say(f"the archives first differ at {result['difference']}")
     return 0 if result["same_bytes"] and result["same_raw"] else 1
