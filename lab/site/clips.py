@@ -11,8 +11,10 @@ This is the only module of the site that touches pictures, and it imports what i
 from __future__ import annotations
 
 import json
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -64,8 +66,7 @@ class Clip:
 def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor) -> dict[str, Clip]:
     """The clip of every run that has one, from the cache where it is there, by run id and contract.
 
-    Clips are encoded one after the other in the calling thread: in a thread of a pool, the bytes of x264 were seen to
-    differ from one call to the next.
+    Each clip is encoded in a fresh process.
 
     Raises:
         MediaMissing: the source video of a run's contract is not there; the message names the run.
@@ -134,7 +135,7 @@ def _make(entry: Entry, key: str, cache: Path) -> Clip:
         draft, final = Path(folder) / "draft.mp4", Path(folder) / "final.mp4"
         try:
             for crf in QUALITY_STEPS:
-                facts, posters = _encode(entry, draft, crf)
+                facts, posters = _apart(entry, draft, crf)
                 _strip(draft, final)
                 if final.stat().st_size <= LIMIT_BYTES:
                     break
@@ -156,6 +157,15 @@ def _make(entry: Entry, key: str, cache: Path) -> Clip:
     kept = {name: value for name, value in asdict(clip).items() if not isinstance(value, Path)}
     write_atomic(note, json.dumps({**kept, "digests": digests}, sort_keys=True).encode())
     return clip
+
+
+def _apart(entry: Entry, target: Path, crf: int) -> tuple[dict[str, Any], tuple[bytes, bytes]]:
+    """`_encode` in a process of its own: x264 was seen to read memory that it had not written, so bytes repeat only
+    where every encode starts from the same fresh memory.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(_encode, entry, target, crf).result()
 
 
 def _encode(entry: Entry, target: Path, crf: int) -> tuple[dict[str, Any], tuple[bytes, bytes]]:
