@@ -49,7 +49,7 @@ def register(commands: Any) -> None:
         example="lab contract build minidrive",
     )
     build.add_argument("name", choices=["minidrive"])
-    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--seed", type=int, help="default: the seed that made the shipped files")
     build.add_argument("-o", "--out", type=Path, help="folder for the result (default: a new temporary one)")
 
 
