@@ -119,7 +119,7 @@ def build_(options: argparse.Namespace) -> int:
     with terminal.progress() as monitor:
         report = build.build(
             out,
-            seed=options.seed,
+            seed=build.SEED if options.seed is None else options.seed,
             cache=options.cache / "drive",
             monitor=monitor,
             compare_to=contract.SHIPPED / "minidrive",
