@@ -7,6 +7,9 @@ References:
     H. Freeman, "On the encoding of arbitrary geometric configurations", 1961: chains of directions.
 """
 
+# Kernels carry no annotations: numba infers their types, and accepts no typing constructs inside.
+# mypy: allow-untyped-defs, allow-incomplete-defs, no-check-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,14 +18,14 @@ from lab.entropy.jit import kernel
 
 
 @kernel
-def fold(state, value):  # type: ignore[no-untyped-def]
+def fold(state, value):
     """The hash of a sequence that grows by `value`."""
     mixed = (state ^ np.uint64(value)) * np.uint64(0x9E3779B97F4A7C15)
     return mixed ^ (mixed >> np.uint64(29))
 
 
 @kernel
-def pack(frame, start, count):  # type: ignore[no-untyped-def]
+def pack(frame, start, count):
     """Up to twelve neighbouring labels as one number."""
     value = np.int64(0)
     for at in range(start, start + count):
@@ -31,7 +34,7 @@ def pack(frame, start, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def run_end(frame, at, label, reach):  # type: ignore[no-untyped-def]
+def run_end(frame, at, label, reach):
     """Signed distance from `at` to where the run of `label` in its line ends, within +-reach."""
     if frame[at] == label:
         ahead = 1
@@ -45,7 +48,7 @@ def run_end(frame, at, label, reach):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def steps_of(frame, at, stride, end, label, lines, out):  # type: ignore[no-untyped-def]
+def steps_of(frame, at, stride, end, label, lines, out):
     """Length, size, length, size of the next two steps of a contour that crosses line `at` at `end`."""
     seen = 0
     for part in range(2):
@@ -73,7 +76,7 @@ def steps_of(frame, at, stride, end, label, lines, out):  # type: ignore[no-unty
 
 
 @kernel
-def trace(frame, inside, heading, label, outside, stride, reach, turns, out):  # type: ignore[no-untyped-def]
+def trace(frame, inside, heading, label, outside, stride, reach, turns, out):
     """Follow the contour of `label`, kept on the left hand; returns how many (run, turn) pairs were written to `out`.
 
     Headings turn clockwise from towards smaller columns: 0 back along the line, 1 to earlier lines, 2, 3.

@@ -10,6 +10,9 @@ A payload is a header of `HEADER`, the labels in use where they are not 0, 1, 2,
 The header carries a CRC-32 of the labels, so that damaged bytes end in an error and not in a wrong map.
 """
 
+# Kernels carry no annotations: numba infers their types, and accepts no typing constructs inside.
+# mypy: allow-untyped-defs, allow-incomplete-defs, no-check-untyped-defs
+
 from __future__ import annotations
 
 import zlib
@@ -141,7 +144,7 @@ def _finished(labels: NDArray[np.uint8], coder: NDArray[np.int64]) -> NDArray[np
 
 
 @kernel
-def code_counts(decoding, labels, coder, buffer, counts):  # type: ignore[no-untyped-def]
+def code_counts(decoding, labels, coder, buffer, counts):
     """Code labels by their counts so far, which start at one each; stops early where the payload ends."""
     total = counts.sum()
     for at in range(labels.size):

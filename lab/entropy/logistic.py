@@ -55,7 +55,7 @@ def _nearest(probability: NDArray[np.int64]) -> NDArray[np.int64]:
     squash = squash_table().astype(np.int64)
     above = np.searchsorted(squash, probability).clip(1, 2 * LIMIT)
     nearer = (probability - squash[above - 1] > squash[above] - probability).astype(np.int64)
-    return above - 1 + nearer - LIMIT
+    return np.asarray(above - 1 + nearer - LIMIT, np.int64)
 
 
 @cache

@@ -1,5 +1,8 @@
 """What the class-map model looks at: hashed contexts, raw neighbours, and the order in which labels are asked for."""
 
+# Kernels carry no annotations: numba infers their types, and accepts no typing constructs inside.
+# mypy: allow-untyped-defs, allow-incomplete-defs, no-check-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,7 +18,7 @@ CLOSEST = np.array([0, 1, 7, 8, 9, 10, 68, 74, 75, 76, 80, 81, 82, 83, 84, 88, 8
 
 
 @kernel
-def _contours(model, views, at, ends, steps, ahead, chain, back):  # type: ignore[no-untyped-def]
+def _contours(model, views, at, ends, steps, ahead, chain, back):
     """Where runs of the left label end, how contours step, and the contour traced; returns the traced pairs of both."""
     stride, outside = model.shape[3], model.shape[0]
     frame, last = views[0], views[1]
@@ -41,7 +44,7 @@ def _contours(model, views, at, ends, steps, ahead, chain, back):  # type: ignor
 
 
 @kernel
-def contexts(model, views, at, line, column, base, sets, features):  # type: ignore[no-untyped-def]
+def contexts(model, views, at, line, column, base, sets, features):
     """Hashes of the contexts that do not depend on the label in question, and the selectors of weights.
 
     Returns the place of the second adaptive map.
@@ -109,7 +112,7 @@ def contexts(model, views, at, line, column, base, sets, features):  # type: ign
 
 
 @kernel
-def neighbours(model, views, at, around):  # type: ignore[no-untyped-def]
+def neighbours(model, views, at, around):
     """The labels of the raw inputs."""
     stride = model.shape[3]
     frame, last, before = views[0], views[1], views[2]
@@ -132,7 +135,7 @@ def neighbours(model, views, at, around):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def candidates(model, views, at, refused, order):  # type: ignore[no-untyped-def]
+def candidates(model, views, at, refused, order):
     """Labels in the order they are asked for; returns how many. `refused` is a label known to be wrong, or -1."""
     stride, classes = model.shape[3], model.shape[0]
     frame, last, before = views[0], views[1], views[2]

@@ -18,6 +18,9 @@ References:
     H. Freeman, "On the encoding of arbitrary geometric configurations", 1961 (chain codes of contours).
 """
 
+# Kernels carry no annotations: numba infers their types, and accepts no typing constructs inside.
+# mypy: allow-untyped-defs, allow-incomplete-defs, no-check-untyped-defs
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -64,7 +67,7 @@ class Model(NamedTuple):
 
 
 @kernel
-def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, places, where, mixed, cells):  # type: ignore[no-untyped-def]
+def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, places, where, mixed, cells):
     """Predict, code and learn one answer; returns it and the 16-bit probability that it had."""
     slots, histories, weights, final, maps = model.slots, model.histories, model.weights, model.final, model.maps
     squash, stretch, rates, following = model.squash, model.stretch, model.rates, model.following
@@ -113,7 +116,7 @@ def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, place
 
 
 @kernel
-def _is_flat(frame, last, at, stride, label, first):  # type: ignore[no-untyped-def]
+def _is_flat(frame, last, at, stride, label, first):
     """Whether everything near has the label on the left."""
     up = at - stride
     if frame[up] != label or frame[up - 1] != label or frame[up + 1] != label or frame[up + 2] != label:
@@ -156,7 +159,7 @@ def _ask_flat(
     label,
     places,
     inputs,
-):  # type: ignore[no-untyped-def]
+):
     """The question of a flat place, "the same again?"; returns the answer."""
     classes, columns, stride = shape[0], shape[2], shape[3]
     near = np.int64(last[at + 5] == label) << 6 | np.int64(last[at + 5 * stride] == label) << 5
@@ -187,7 +190,7 @@ def _ask_flat(
 
 
 @kernel
-def _code_pixel(decoding, truth, coder, buffer, model, views, at, line, column, work, refused):  # type: ignore[no-untyped-def]
+def _code_pixel(decoding, truth, coder, buffer, model, views, at, line, column, work, refused):
     """Code one pixel by questions; returns its label."""
     base, hashes, inputs, around, sets, rows, order, places, where, mixed, cells, features = work
     stride = model.shape[3]
@@ -241,7 +244,7 @@ def _code_pixel(decoding, truth, coder, buffer, model, views, at, line, column, 
 
 
 @kernel
-def code_map(decoding, labels, coder, buffer, model, trace):  # type: ignore[no-untyped-def]
+def code_map(decoding, labels, coder, buffer, model, trace):
     """Code one map and move the model on by it; returns CODED, or EXHAUSTED when the payload ends early.
 
     Args:

@@ -7,6 +7,9 @@ References:
     M. Mahoney, "Adaptive weighing of context models for lossless data compression", 2005.
 """
 
+# Kernels carry no annotations: numba infers their types, and accepts no typing constructs inside.
+# mypy: allow-untyped-defs, allow-incomplete-defs, no-check-untyped-defs
+
 from __future__ import annotations
 
 from functools import cache
@@ -21,7 +24,7 @@ HISTORIES = 4096
 
 
 @kernel
-def adapted(entry, bit, limit, rates):  # type: ignore[no-untyped-def]
+def adapted(entry, bit, limit, rates):
     """A probability of 22 bits with its count of 10 bits, after seeing `bit`."""
     seen = np.int64(entry) & 1023
     chance = np.int64(entry) >> 10
@@ -32,7 +35,7 @@ def adapted(entry, bit, limit, rates):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dot(weights, start, inputs, count):  # type: ignore[no-untyped-def]
+def dot(weights, start, inputs, count):
     """The stretched prediction of one row of 16.16 weights, within +-2815."""
     total = np.int64(0)
     row = weights[start : start + count]
@@ -42,7 +45,7 @@ def dot(weights, start, inputs, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def train(weights, start, inputs, count, error):  # type: ignore[no-untyped-def]
+def train(weights, start, inputs, count, error):
     """Move one row of weights along its inputs times the error."""
     row = weights[start : start + count]
     for at in range(count):
@@ -50,7 +53,7 @@ def train(weights, start, inputs, count, error):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def refined(maps, place, stretched, out, slot):  # type: ignore[no-untyped-def]
+def refined(maps, place, stretched, out, slot):
     """What 33 interpolated cells make of a stretched probability, in 16 bits; `out[slot]` gets the nearer cell."""
     scaled = stretched + 2816
     cell = min(scaled // 176, 31)
