@@ -21,7 +21,7 @@ ANY = "*"
 # path of a public field -> what it holds, as the data page prints it; `*` stands for every key below
 PUBLIC: dict[str, str] = {
     "schema": "name and number of the record's schema",
-    "id": "recipe slug and the first eight digits of the archive's SHA-256",
+    "id": "recipe slug and eight digits that name archive, runtime, axis, evaluator and contract together",
     "contract": "contract under which it was measured",
     "contract_sha256": "state of that contract; scores compare only where it agrees",
     "recorded_at": "UTC time at which the record was written",
