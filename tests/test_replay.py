@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -261,3 +262,15 @@ def test_paths_that_leave_out_a_folder_cover_everything_else(tmp_path: Path) -> 
         str(tmp_path / "b"): False,
     }
     assert list(walls.without(str(tmp_path / "c"), hide)) == []
+
+
+def test_without_user_namespaces_the_next_strength_is_taken() -> None:
+    """A kernel that forbids them, as some distributions and containers do: landlock, or an honest `none`."""
+    if walls.strength() != "namespaces":
+        pytest.skip("this kernel offers no namespaces to begin with")
+    code = "from lab import walls; print(walls.strength())"
+    script = f'echo 0 > /proc/sys/user/max_user_namespaces && exec {sys.executable} -c "{code}"'
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "bash", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() in ("landlock", "none"), done.stderr
