@@ -1,7 +1,8 @@
 """Files that appear complete or not at all, whatever happens to the process that writes them.
 
 A write goes to a temporary name beside its target, to the disk, and only then to its own name. What a killed process
-leaves behind carries its process number and is swept by the next write.
+leaves behind carries its process number and is swept by the next write; so whoever shares a folder shares a process
+table, or writes under a lock as `Ledger.enter` does.
 """
 
 from __future__ import annotations
@@ -42,11 +43,7 @@ def write_once(path: Path, data: bytes) -> None:
             ) from None
     finally:
         Path(temporary).unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _settle(path.parent)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -64,6 +61,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    _settle(path.parent)
 
 
 def replace_folder(path: Path, texts: Mapping[str, bytes]) -> None:
@@ -81,6 +79,16 @@ def replace_folder(path: Path, texts: Mapping[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Bring a folder's names to the disk, so that they outlive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: Path) -> None:
