@@ -76,6 +76,7 @@ def _write(tree: Mapping[str, Content], draft: Path) -> None:
             path.write_bytes(content)
         else:
             shutil.copyfile(content, path)
+        path.chmod(0o755 if path.suffix == ".sh" else 0o644)
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -124,3 +124,10 @@ def test_the_output_may_be_missing_or_empty(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir()
     publish.swap({"_headers": b"y"}, tmp_path / "a" / "b")
     assert tree(tmp_path / "a" / "b") == {"_headers": b"y"}
+
+
+def test_scripts_of_a_packet_can_be_run_and_nothing_else(tmp_path: Path) -> None:
+    """A judge who copies the packet out of the site finds inflate.sh executable, as the compliance check asks."""
+    publish.swap({"packet/inflate.sh": b"#!/bin/sh\n", "index.html": b"x"}, tmp_path / "public")
+    assert (tmp_path / "public" / "packet" / "inflate.sh").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "public" / "index.html").stat().st_mode & 0o777 == 0o644
