@@ -1,8 +1,8 @@
 """Logistic mixing for streams of integers: numbers in rows, magnitudes that drift, values on a grid.
 
 Symbols are told bit by bit, highest bit first, so that any alphabet of up to 2^14 values works; the bits told so far
-name a node of a binary tree. Each bit is predicted from twelve contexts, from how neighbouring nodes of the tree fell and
-from a smoothed histogram, by four sets of weights and two refining maps. Nothing is sent but the alphabet.
+name a node of a binary tree. Each bit is predicted from twelve contexts, from how neighbouring nodes of the tree
+fell and from a smoothed histogram, by four sets of weights and two refining maps. Nothing is sent but the alphabet.
 
 References:
     M. Mahoney, the paq8 and lpaq context-mixing coders.

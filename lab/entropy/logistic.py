@@ -22,17 +22,23 @@ _FRACTION = 160
 
 
 @cache
-def squash_table() -> NDArray[np.int32]:
-    """P(1) in 22 bits of every stretched value; index stretch + 4095, int32 (8191,), from 1 to 2^22 - 1."""
-    unit = 1 << _FRACTION
+def _powers() -> list[int]:
+    """e^(k/256) for k = 0 to 4095 with 160 fractional bits."""
     # e^(1/256) by its series; the remainder after 24 terms is far below 2^-160
-    term = growth = unit
+    term = growth = 1 << _FRACTION
     for order in range(1, 25):
         term = term // (STEPS * order)
         growth += term
-    powers = [unit]
+    powers = [1 << _FRACTION]
     for _ in range(LIMIT):
         powers.append(powers[-1] * growth >> _FRACTION)
+    return powers
+
+
+@cache
+def squash_table() -> NDArray[np.int32]:
+    """P(1) in 22 bits of every stretched value; index stretch + 4095, int32 (8191,), from 1 to 2^22 - 1."""
+    unit, powers = 1 << _FRACTION, _powers()
     upper = [(ONE * power + (power + unit) // 2) // (power + unit) for power in powers]
     lower = [ONE - value for value in reversed(upper[1:])]
     return np.clip(np.array(lower + upper, np.int64), 1, ONE - 1).astype(np.int32)
@@ -62,3 +68,13 @@ def _nearest(probability: NDArray[np.int64]) -> NDArray[np.int64]:
 def rate_table() -> NDArray[np.int32]:
     """Adaptation rate of a probability seen n times, 65536 / (n + 1.6): int32 (1024,)."""
     return np.array([655360 // (10 * seen + 16) for seen in range(1024)], np.int32)
+
+
+@cache
+def log_table() -> NDArray[np.int32]:
+    """-ln(p) of a 16-bit probability in 1/256 nat, int32 (65536,); entry 0 stands for the least probability."""
+    powers = _powers()
+    # e^(-k/256) in 40 bits, falling with k
+    falling = np.array([(1 << 40 + _FRACTION) // power for power in powers], np.int64)
+    wanted = np.maximum(np.arange(65536, dtype=np.int64), 1) << 24
+    return np.searchsorted(-falling, -wanted).astype(np.int32)

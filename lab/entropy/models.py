@@ -102,7 +102,7 @@ def finished(symbols: Integers, lowest: int, tape: Tape) -> Integers:
 
 
 @kernel
-def _code_fixed(symbols, tape, starts, rows):
+def code_fixed(symbols, tape, starts, rows):
     """Code symbols by fixed shares; `starts` holds one table per row kind, `rows` says which one each symbol uses."""
     for at in range(symbols.size):
         table = starts[rows[at]]
@@ -149,20 +149,20 @@ _COUNT = Field("frequency", "varint", "how often a symbol occurs")
 
 def _fixed(indices: Integers, starts: Integers, rows: Integers) -> Shares:
     tape = recorder(len(indices))
-    _code_fixed(np.ascontiguousarray(indices), tape, starts, rows)
+    code_fixed(np.ascontiguousarray(indices), tape, starts, rows)
     return recorded(tape)
 
 
 def _unfixed(starts: Integers, rows: Integers, lowest: int, tape: Tape) -> Integers:
     symbols = np.zeros(len(rows), np.int64)
-    _code_fixed(symbols, tape, starts, rows)
+    code_fixed(symbols, tape, starts, rows)
     return finished(symbols, lowest, tape)
 
 
 @kernel
-def _code_counts(symbols, tape, counts, step, most, order):
+def code_counts(symbols, tape, counts, step, most, order):
     """Code symbols by their counts so far, per context of the last `order` symbols."""
-    size = counts.shape[1]
+    size = counts.shape[1] - 1
     context = 0
     for at in range(symbols.size):
         row = counts[context]
@@ -211,13 +211,13 @@ class Adaptive:
     def encode(self, symbols: Integers) -> tuple[bytes, Shares]:
         lowest, size = alphabet_of(symbols, "adaptive model")
         tape = recorder(len(symbols))
-        _code_counts(symbols - lowest, tape, self._counts(size), self.step, self._most(size), self.order)
+        code_counts(symbols - lowest, tape, self._counts(size), self.step, self._most(size), self.order)
         return ALPHABET.write({"lowest": lowest, "size": size}), recorded(tape)
 
     def decode(self, side: Reader, tape: Tape, count: int) -> Integers:
         lowest, size = read_alphabet(side)
         symbols = np.zeros(count, np.int64)
-        _code_counts(symbols, tape, self._counts(size), self.step, self._most(size), self.order)
+        code_counts(symbols, tape, self._counts(size), self.step, self._most(size), self.order)
         return finished(symbols, lowest, tape)
 
     def _most(self, size: int) -> int:
@@ -235,27 +235,31 @@ class Adaptive:
 
 
 @kernel
+def _rice_step(symbols, at, tape, parameter):
+    """Code one number: ones for the quotient, a zero, the rest; 32 ones announce 33 plain bits instead."""
+    value = symbols[at]
+    quotient = min(value >> parameter, 32)
+    ones = np.int64(0)
+    while ones < 32 and put_bit(tape, 1 if ones < quotient else 0, 32768):
+        ones += 1
+    rest = np.int64(0)
+    for bit in range((33 if ones == 32 else parameter) - 1, -1, -1):
+        rest = rest << 1 | put_bit(tape, value >> bit & 1, 32768)
+    return rest if ones == 32 else ones << parameter | rest
+
+
+@kernel
 def _code_rice(symbols, tape, memory):
     """Golomb-Rice codes whose parameter follows the mean of what was coded."""
     total, seen = np.int64(4), np.int64(1)
     for at in range(symbols.size):
         parameter = 0
-        while seen << parameter < total and parameter < 40:
+        while seen << parameter < total and parameter < 32:
             parameter += 1
-        value = symbols[at]
-        quotient = value >> parameter
-        ones = np.int64(0)
-        while put_bit(tape, 1 if ones < quotient else 0, 32768):
-            ones += 1
-            if tape.decoding and (ones > 1 << 20 or tape.state[2] > tape.state[3]):
-                return
-        rest = np.int64(0)
-        for bit in range(parameter - 1, -1, -1):
-            rest = rest << 1 | put_bit(tape, value >> bit & 1, 32768)
-        if tape.decoding:
-            value = ones << parameter | rest
-            symbols[at] = value
-        total += value
+        symbols[at] = _rice_step(symbols, at, tape, parameter)
+        if tape.decoding and tape.state[2] > tape.state[3]:
+            return
+        total += symbols[at]
         seen += 1
         if seen > memory:
             total = (total + 1) >> 1
@@ -264,7 +268,7 @@ def _code_rice(symbols, tape, memory):
 
 @dataclass(frozen=True, slots=True)
 class GolombRice:
-    """Unary quotient and binary rest of non-negative numbers, adaptive; no tables, any size of number.
+    """Unary quotient and binary rest of non-negative numbers below 2^33, adaptive; no tables.
 
     Args:
         memory: symbols after which the running mean is halved.
@@ -273,12 +277,11 @@ class GolombRice:
     memory: int = 64
 
     def encode(self, symbols: Integers) -> tuple[bytes, Shares]:
-        if symbols.size and (int(symbols.min()) < 0 or int(symbols.max()) >= 1 << 32):
+        if symbols.size and (int(symbols.min()) < 0 or int(symbols.max()) >= 1 << 33):
             raise EntropyError(
-                "Golomb-Rice", expected="0 to 2^32 - 1", found=f"{symbols.min()} to {symbols.max()}", fix="zigzag first"
+                "Golomb-Rice", expected="0 to 2^33 - 1", found=f"{symbols.min()} to {symbols.max()}", fix="zigzag first"
             )
-        # the quotient is at most value / mean, and the mean follows; a counting pass keeps memory exact
-        tape = recorder(_rice_length(symbols, self.memory))
+        tape = recorder(66 * len(symbols))
         _code_rice(symbols.copy(), tape, self.memory)
         return b"", recorded(tape)
 
@@ -286,20 +289,3 @@ class GolombRice:
         symbols = np.zeros(count, np.int64)
         _code_rice(symbols, tape, self.memory)
         return finished(symbols, 0, tape)
-
-
-@kernel
-def _rice_length(symbols, memory):
-    """How many bits `_code_rice` spends."""
-    total, seen, bits = np.int64(4), np.int64(1), np.int64(0)
-    for at in range(symbols.size):
-        parameter = 0
-        while seen << parameter < total and parameter < 40:
-            parameter += 1
-        bits += (symbols[at] >> parameter) + 1 + parameter
-        total += symbols[at]
-        seen += 1
-        if seen > memory:
-            total = (total + 1) >> 1
-            seen = (seen + 1) >> 1
-    return bits
