@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 4_000_000
 FRAME_LIMIT = 3_000
 BLOCK_PX = 16
+POSTER_QUALITIES, POSTER_BYTES = (78, 60, 45, 30, 20), 32_000
 QUALITY_STEPS = (21, 25, 29, 33, 38)
 # what decides the bytes besides the two inputs; part of the cache key
 ENCODER = {
@@ -42,7 +43,7 @@ ENCODER = {
     "bf": "2",
     "threads": "1",
     "pix_fmt": "yuv420p",
-    "poster": "webp 78",
+    "poster": "webp",
     "layout": "3",
 }
 Monitor = Callable[[str, int, int], None]
@@ -108,7 +109,9 @@ def _source_digest(entry: Entry) -> str:
 def _key(entry: Entry, source_sha256: str) -> str:
     assert entry.clip is not None
     parts = [source_sha256, custody.sha256_file(entry.clip), entry.contract.source.fps, str(entry.contract.frame_size)]
-    return custody.sha256_bytes(json.dumps([*parts, ENCODER, QUALITY_STEPS, LIMIT_BYTES]).encode())[:32]
+    return custody.sha256_bytes(
+        json.dumps([*parts, ENCODER, QUALITY_STEPS, LIMIT_BYTES, POSTER_QUALITIES, POSTER_BYTES]).encode()
+    )[:32]
 
 
 def _names(cache: Path, key: str) -> tuple[Path, Path, Path, Path]:
@@ -279,10 +282,16 @@ def _strip(draft: Path, final: Path) -> None:
 
 
 def _poster(pane: NDArray[np.uint8]) -> bytes:
+    """A still in WebP, coarser where a picture is noisy: the landing page loads two of them at once."""
     import io
 
     from PIL import Image
 
-    out = io.BytesIO()
-    Image.fromarray(pane).save(out, "WEBP", quality=78, method=6)
-    return out.getvalue()
+    picture, data = Image.fromarray(pane), b""
+    for quality in POSTER_QUALITIES:
+        out = io.BytesIO()
+        picture.save(out, "WEBP", quality=quality, method=6)
+        data = out.getvalue()
+        if len(data) <= POSTER_BYTES:
+            break
+    return data
