@@ -32,8 +32,11 @@ from lab.video import raw
 
 SCORED_POSE_OUTPUTS = 6
 BATCH_PAIRS = 10
-# Large frames go through in smaller batches: more at once is not faster there and takes a gigabyte.
-BATCH_PX = 4 << 20
+# Networks of large frames are deep, and oneDNN takes their pointwise convolutions only from sixteen samples on where
+# there is one thread. Frames of that size are prepared a few at a time, so that a batch does not take gigabytes.
+LARGE_BATCH_PAIRS = 16
+LARGE_FRAME_PX = 1 << 19
+PREPARED_PX = 4 << 20
 AXES = ("cpu", "cuda")
 Item = TypeVar("Item")
 Monitor = Callable[[str, int, int], None]
@@ -95,11 +98,7 @@ class Evaluator:
         done = 0
         with torch.inference_mode():
             for batch in ahead(_batches(pairs, batch_pairs(contract))):
-                seen = preprocess.to_planes(torch.from_numpy(batch).to(self.axis))
-                # One shared resize of both frames; SegNet reads the last, PoseNet both.
-                small = preprocess.resize(seen.flatten(0, 1), contract.model_size).reshape(
-                    *seen.shape[:3], *contract.model_size
-                )
+                small = self._small(batch)
                 logits = self.segnet(preprocess.segnet_input(small, contract.model_size))
                 classes.append(logits.argmax(dim=1).to(torch.uint8).cpu().numpy())
                 pose.append(self.posenet(preprocess.posenet_input(small, contract.model_size)).float().cpu().numpy())
@@ -108,6 +107,16 @@ class Evaluator:
         if done != contract.n_pairs:
             raise SampleCountMismatch(stage, expected=f"{contract.n_pairs} pairs", found=str(done))
         return Answers(classes=np.concatenate(classes), pose=np.concatenate(pose))
+
+    def _small(self, batch: NDArray[np.uint8]) -> torch.Tensor:
+        """Pairs on the model grid, float (N, 2, 3, h, w), by one resize that both networks share."""
+        size = self.contract.model_size
+        step = max(1, PREPARED_PX // (batch.shape[2] * batch.shape[3]))
+        parts = []
+        for at in range(0, len(batch), step):
+            seen = preprocess.to_planes(torch.from_numpy(batch[at : at + step]).to(self.axis))
+            parts.append(preprocess.resize(seen.flatten(0, 1), size).reshape(*seen.shape[:3], *size))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def reference(self, monitor: Monitor) -> Answers:
         """The answers on the source, from the cache where everything that decides them is unchanged."""
@@ -168,6 +177,7 @@ def digest() -> str:
     """SHA-256 over the code that decides a measured value."""
     package = Path(__file__).parent.parent
     names = (
+        "evaluator/folding.py",
         "evaluator/measure.py",
         "evaluator/networks.py",
         "evaluator/official.py",
@@ -183,7 +193,7 @@ def digest() -> str:
 def batch_pairs(contract: Contract) -> int:
     """How many pairs go through the networks at once."""
     height, width = contract.frame_size
-    return max(1, min(BATCH_PAIRS, BATCH_PX // (height * width)))
+    return LARGE_BATCH_PAIRS if height * width > LARGE_FRAME_PX else BATCH_PAIRS
 
 
 def _batches(pairs: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
