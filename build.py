@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def main() -> int:
         return 1
     if asked.serve:
         print(f"http://127.0.0.1:{asked.port}/ (stop with Ctrl+C)")
-        host.server(asked.out, asked.port).serve_forever()
+        with suppress(KeyboardInterrupt), host.server(asked.out, asked.port) as server:
+            server.serve_forever()
     return 0
 
 
