@@ -72,15 +72,15 @@ def main() -> int:
             print(f"{asked.out.name} differs in {len(odd)} files: {', '.join(odd[:5])}" if odd else "identical")
             return int(bool(odd))
         publish.swap(tree, asked.out)
+        if asked.serve:
+            with suppress(KeyboardInterrupt), host.server(asked.out, asked.port) as server:
+                print(f"http://127.0.0.1:{asked.port}/ (stop with Ctrl+C)", flush=True)
+                server.serve_forever()
     except LabError as error:
         if asked.debug:
             raise
         print(f"not published: {error}", file=sys.stderr)
         return 1
-    if asked.serve:
-        print(f"http://127.0.0.1:{asked.port}/ (stop with Ctrl+C)")
-        with suppress(KeyboardInterrupt), host.server(asked.out, asked.port) as server:
-            server.serve_forever()
     return 0
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from markupsafe import escape
 
+from lab.errors import SiteError
+
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -102,5 +104,14 @@ class Preview(SimpleHTTPRequestHandler):
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """A preview server on this machine only, not yet running."""
-    return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Preview, directory=str(folder)))
+    """A preview server on this machine only, not yet running.
+
+    Raises:
+        SiteError: the port is taken.
+    """
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Preview, directory=str(folder)))
+    except OSError as error:
+        raise SiteError(
+            f"preview on port {port}", expected="a free port", found=error.strerror or str(error), fix="choose a --port"
+        ) from None
