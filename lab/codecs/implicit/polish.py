@@ -113,6 +113,7 @@ def best_changes(
         amounts: sizes to try, in latent steps; the sign is against the gradient.
         price_bytes: what one change costs.
     """
+    assert before.posenet is not None  # the judge of a payload always asks PoseNet
     head = content.head
     steps = content.latent_sizes()
     slopes = judge.slopes(content, before.posenet, _TAU).numpy() * steps
