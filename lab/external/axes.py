@@ -107,6 +107,7 @@ def causes(records: Sequence[Record]) -> list[dict[str, Any]]:
 
     Notes:
         share = (cuda - mixed) / (cuda - cpu): 1 where the decoder explains the whole gap, 0 where the device does.
+        `reach` is half the interval that the rounding of the printed components leaves to the total's share.
         `stand_in`: the mixed run's entry has no CPU row, so that of another entry with the same archive size stands in.
     """
     rows = [row for row in axis_rows(records) if row.claim]
@@ -130,22 +131,34 @@ def causes(records: Sequence[Record]) -> list[dict[str, Any]]:
                         name: _share(mixed, cpu, cuda, field)
                         for name, field in (("segnet", "segnet"), ("posenet", "posenet"), ("total", "recomputed"))
                     },
+                    "reach": _share_reach(mixed, cpu, cuda),
                 }
             )
     return told
 
 
 def hardware(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Entries measured on two kinds of GPU with one decoder: how far the totals lie apart."""
+    """Entries measured on two machines with one decoder: how far the totals lie apart.
+
+    Notes:
+        `stated` is true where the other machine's total came without components and stands as printed.
+    """
     told = []
     for other in records:
-        if other.kind != "axis row" or other.facts.get("group") != "other hardware" or other.total is None:
+        if other.kind != "axis row" or other.facts.get("group") != "other hardware" or other.claim is None:
             continue
-        same = [row for row in axis_rows(records) if row.pr == other.pr and row.axis == other.axis]
+        axis = "cpu" if "cpu" in str(other.facts.get("axis_as_stated", other.axis)).lower() else other.axis
+        total = other.total if other.total is not None else other.claim.stated
         told += [
-            {"records": [row.id, other.id], "totals": [row.total, other.total], "gap": other.total - row.total}
-            for row in same
-            if row.total is not None
+            {
+                "records": [row.id, other.id],
+                "machine": str(other.facts.get("axis_as_stated", other.axis)),
+                "totals": [row.total, total],
+                "gap": _value(total) - _value(row.total),
+                "stated": other.total is None,
+            }
+            for row in axis_rows(records)
+            if row.pr == other.pr and row.axis == axis
         ]
     return told
 
@@ -233,6 +246,20 @@ def _terms(cpu: Claim, cuda: Claim, contract: Contract) -> tuple[float, float]:
 def _share(mixed: Record, cpu: Record, cuda: Record, field: str) -> float:
     middle, low, high = (_value(getattr(row.claim, field)) for row in (mixed, cpu, cuda))
     return (high - middle) / (high - low)
+
+
+def _share_reach(mixed: Record, cpu: Record, cuda: Record) -> float:
+    """Half the interval of the total's share, from the intervals of the three totals."""
+    lows, highs = (
+        [_value(getattr(row.claim, side)) for row in (mixed, cpu, cuda)] for side in ("low", "high")
+    )  # fmt: skip
+    ends = [
+        (high - middle) / (high - low)
+        for middle in (lows[0], highs[0])
+        for low in (lows[1], highs[1])
+        for high in (lows[2], highs[2])
+    ]
+    return (max(ends) - min(ends)) / 2.0
 
 
 def _reach(high: float | None, low: float | None, high_places: int | None, low_places: int | None) -> float:

@@ -144,6 +144,11 @@ def _streams_sources(row: Row) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_sources(row), *inner]))
 
 
+# What the sources compute from both axes of an entry, kept beside ours; and what one of them remarks on its own table.
+_STATED_GAPS = ("r_pose", "r_seg", "delta_score", "delta_from_seg", "delta_from_pose")
+_STATED_OF_TABLE = ("r_seg", "r_pose", "delta_printed", "agrees_with_ci_comments_to_3_digits")
+
+
 def _axes(facts: dict[str, Any], contract: Contract) -> list[Record]:
     made: list[Record] = []
     for row in facts.pop("rows"):
@@ -157,12 +162,11 @@ def _axes(facts: dict[str, Any], contract: Contract) -> list[Record]:
                 continue
             told["source"] = row.get(f"{axis}_source", row["source"])
             told.update(entry=entry, group=row["group"], **({"note": row["note"]} if "note" in row else {}))
+            stated = {name: row[name] for name in _STATED_GAPS if name in row}
+            if axis == "cuda" and stated:
+                told["stated_against_cpu"] = stated
             made.append(_record("axis row", f"axis-{entry}-{axis}", row["name"], told, contract))
-        for name, told in row.get("extra", {}).items():
-            if isinstance(told, Mapping):
-                more = {**told, "axis": name.replace("_", " "), "pr": row["pr"], "archive_bytes": row["archive_bytes"]}
-                more.update(source=row["source"], entry=entry, group="other hardware")
-                made.append(_record("axis row", f"axis-{entry}-{slug(name)}", row["name"], more, contract))
+        made += _elsewhere(row, entry, contract)
     for row in facts.pop("decode_axis_rows"):
         told = {**row, "entry": f"pr{row['pr']}", "group": "decoder and device apart"}
         made.append(_record("axis row", f"axis-pr{row['pr']}-pyav-cuda", f"PR {row['pr']}", told, contract))
@@ -170,7 +174,11 @@ def _axes(facts: dict[str, Any], contract: Contract) -> list[Record]:
     for row, axis in ((row, axis) for row in table["rows"] for axis in ("cpu", "cuda")):
         told = {"axis": axis, "pr": row["pr"], "segnet": row[f"segnet_{axis}"], "posenet": row[f"posenet_{axis}"]}
         told.update(score=row[f"score_{axis}"], archive_bytes=_bytes_of(made, row["pr"]), entry=f"pr{row['pr']}")
-        told.update(group="published table", source=table["source"])
+        told.update(
+            group="published table", source=table["source"], score_recomputed=row.get(f"score_{axis}_if_recomputed")
+        )
+        told.update({"warning": table["warning"]} if "warning" in table else {})
+        told.update({name: row[name] for name in _STATED_OF_TABLE if name in row})
         made.append(
             _record("table row", f"table-pr{row['pr']}-{axis}", f"PR {row['pr']} in a published table", told, contract)
         )
@@ -178,6 +186,22 @@ def _axes(facts: dict[str, Any], contract: Contract) -> list[Record]:
     if drift:
         told = {"source": drift["source"], "axis": "mps", "score": drift["mps_score"], **_rest(drift)}
         made.append(_record("axis row", "axis-mps-drift", drift["artifact"], told, contract))
+    return made
+
+
+def _elsewhere(row: Row, entry: str, contract: Contract) -> list[Record]:
+    """Rows of an entry on other machines: components on another card, or a bare total of a desk machine."""
+    made = []
+    extra = row.get("extra", {})
+    shared = {"pr": row["pr"], "archive_bytes": row["archive_bytes"], "entry": entry, "group": "other hardware"}
+    for name, told in extra.items():
+        if isinstance(told, Mapping):
+            more = {**told, **shared, "axis": name.replace("_", " "), "source": row["source"]}
+            made.append(_record("axis row", f"axis-{entry}-{slug(name)}", row["name"], more, contract))
+    if "macos_cpu_score" in extra:
+        more = {**shared, "axis": "macos cpu", "score": extra["macos_cpu_score"], "source": extra["source"]}
+        more["minus_linux"] = extra["macos_minus_linux"]
+        made.append(_record("axis row", f"axis-{entry}-macos-cpu", row["name"], more, contract))
     return made
 
 

@@ -25,6 +25,7 @@ WRITE_UPS = {
 _FILE = re.compile(r"\b00([0-4])_[0-9a-f]{16}\.txt\b")
 _AUTHOR = re.compile(r" \(seed 00[0-4] author\)")
 _NAMED = re.compile(r"\bseed[ _]?00([0-4])\b")
+_UNNAMED = re.compile(r"\bthe seed\b")
 _KEY = re.compile(r"seed_(?:00[0-4]_)?")
 _ID = re.compile(r"\bseed00[0-4]_")
 # A path of somebody's machine is nobody's business here.
@@ -80,6 +81,7 @@ def public(value: Any, where: str) -> Any:
         text = _FILE.sub(lambda match: WRITE_UPS[match.group(1)], value)
         text = _AUTHOR.sub("", text)
         text = _NAMED.sub(lambda match: f"the {WRITE_UPS[match.group(1)]}", text)
+        text = _UNNAMED.sub("the write-up", text)
         return _ID.sub("", text)
     if isinstance(value, Mapping):
         return {_KEY.sub("stated_", str(key)): public(item, f"{where}, {key}"[:120]) for key, item in value.items()}

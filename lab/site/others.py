@@ -47,6 +47,23 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of the lab that others kept, as they recorded it, with its total recomputed."""
+
+    title: str
+    number: int
+    verdict: str
+    stated: str
+    total: float | None
+    n_bytes: int
+    axis: str
+    parent: str
+    changed: str
+    grade: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
     """An archive of somebody else as far as its streams are known; `rest` is what no source explains."""
 
@@ -64,13 +81,18 @@ class Others:
     rows: tuple[BoardRow, ...]
     lanes: tuple[Lane, ...]
     anatomies: tuple[Anatomy, ...]
-    findings: tuple[tuple[str, str], ...]
+    findings: tuple[tuple[str, str, str], ...]
+    runs: tuple[Run, ...]
     chart: Figure | None
 
     @property
     def is_empty(self) -> bool:
         """Is there nothing to show?"""
-        return not (self.rows or self.lanes or self.anatomies)
+        return not (self.rows or self.lanes or self.anatomies or self.runs)
+
+    def count(self, verdict: str) -> int:
+        """How many of their runs have a verdict."""
+        return sum(run.verdict == verdict for run in self.runs)
 
 
 def load(folder: Path) -> Others:
@@ -85,13 +107,18 @@ def load(folder: Path) -> Others:
     known = [item for item in _records(folder / "archives.json", "records") if item.get("kind") == "anatomy"]
     anatomies = tuple(found for item in known if (found := _anatomy(item)))
     findings = tuple(
-        (_text(item, "trap"), _text(item, "says")) for item in _records(folder / "findings.json", "findings")
+        (_text(item, "trap"), _text(item, "says"), _source(item))
+        for item in _records(folder / "findings.json", "findings")
+    )
+    runs = tuple(
+        _run(item) for item in _records(folder / "comma-lab-runs.json", "records") if item.get("kind") == "run"
     )
     return Others(
         rows=tuple(sorted(rows, key=lambda row: row.rank)),
         lanes=tuple(sorted(lanes, key=lambda lane: (lane.family, lane.title))),
         anatomies=tuple(sorted(anatomies, key=lambda item: item.n_bytes)),
         findings=findings,
+        runs=tuple(sorted(runs, key=lambda run: run.number)),
         chart=_chart(rows),
     )
 
@@ -133,7 +160,28 @@ def _lane(item: Mapping[str, Any]) -> Lane:
         mechanism=_text(facts, "mechanism"),
         numbers=inert("; ".join(numbers[:5]))[:300],
         revisit=_text(facts, "revisit_when"),
-        source=inert(", ".join(map(str, item.get("sources", []))))[:300],
+        source=_source(item),
+    )
+
+
+def _source(item: Mapping[str, Any]) -> str:
+    return inert(", ".join(map(str, item.get("sources", []))))[:300]
+
+
+def _run(item: Mapping[str, Any]) -> Run:
+    facts, claim = item["facts"], item["claim"]
+    return Run(
+        title=_text(item, "title"),
+        number=int(facts.get("n") or 0),
+        verdict=_text(facts, "verdict"),
+        stated=f"{claim['stated']:.{claim.get('stated_places', 2)}f}",
+        total=claim.get("recomputed"),
+        n_bytes=int(item["archive_bytes"]),
+        axis=_text(item, "axis"),
+        parent=inert(str(facts.get("parent_run_id") or "")),
+        changed=inert(", ".join(map(str, facts.get("changed_axis") or ()))),
+        grade=_text(item, "grade"),
+        source=_source(item),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.errors import SiteError
 from lab.site import data, details, figures, lineage, prose
+from lab.site.axes import Axes
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -268,14 +269,31 @@ def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
     )
 
 
-def context(facts: Others) -> Page:
-    """What others measured."""
+def context(facts: Others, has_axes: bool) -> Page:
+    """What others measured.
+
+    Args:
+        has_axes: the page that compares the contest's axes, and the record as files, exist too.
+    """
     return Page(
         url="/others/",
         template="others.html",
         title="What others measured",
         description="The public record of the contest, with its sources; never ranked beside runs of this lab.",
-        context={"facts": facts},
+        context={"facts": facts, "has_axes": has_axes},
+        nav="others",
+        modules=("chart", "table"),
+    )
+
+
+def axes(found: Axes) -> Page:
+    """What separates the two axes of the contest."""
+    return Page(
+        url="/axes/",
+        template="axes.html",
+        title="CPU against CUDA",
+        description="One archive, two scores: ratios and gap between the contest's axes, and where the gap comes from.",
+        context={"axes": found},
         nav="others",
         modules=("chart", "table"),
     )

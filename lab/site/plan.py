@@ -4,7 +4,8 @@
 /ledger/                     contracts with runs         /glossary/  /changes/  /<page>/  (site_src/pages)
 /ledger/<contract>/          one contract: table, chart  /judges/    packet and how to check it
 /runs/<contract>/<run-id>/   one run                     /data/      files for machines, what was withheld
-/others/                     what others measured        /404.html
+/others/                     what others measured        /axes/      its CPU scores against its CUDA scores
+/404.html
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from lab.site import data, host, others, packets, pages, prose
+from lab.site import axes, data, host, others, packets, pages, prose
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -65,13 +66,16 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     desk = partial(Desk, book, board, makers(board), words)
     texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "changes")}
     facts = others.load(book.ledgers / "external")
+    compared = axes.load(book.ledgers)
+    files |= compared.files if compared else {}
     planned = [
         pages.landing(book, board, media, texts["notebook"]),
         *pages.ledgers(book),
         *pages.runs(book, media, files),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
-        *([] if facts.is_empty else [pages.context(facts)]),
+        *([] if facts.is_empty else [pages.context(facts, compared is not None)]),
+        *([pages.axes(compared)] if compared else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
         pages.machine_files(book, files),
