@@ -113,8 +113,9 @@ def build_(options: argparse.Namespace) -> int:
     """Rebuild minidrive."""
     from lab import contract
     from lab.drive import build
+    from lab.evaluator.compute import calm_torch
 
-    terminal.calm_torch()
+    calm_torch()
     out = options.out or Path(tempfile.mkdtemp(prefix="minidrive-"))
     with terminal.progress() as monitor:
         report = build.build(

@@ -132,6 +132,8 @@ def verify_(options: argparse.Namespace) -> int:
 def _calm() -> None:
     """One torch thread, where there is torch: a packet can be judged in part without it."""
     try:
-        terminal.calm_torch()
+        from lab.evaluator.compute import calm_torch
+
+        calm_torch()
     except ImportError:
         return

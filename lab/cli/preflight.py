@@ -34,7 +34,9 @@ def preflight_(options: argparse.Namespace) -> int:
         rows = [{"check": check.name, "claim": check.claim} for check in preflight.checks()]
         terminal.show(rows, ["check", "claim"], as_json=options.json)
         return 0
-    terminal.calm_torch()
+    from lab.evaluator.compute import calm_torch
+
+    calm_torch()
     work = options.cache / "work"
     work.mkdir(parents=True, exist_ok=True)
     subject = preflight.Subject(

@@ -72,9 +72,10 @@ def _axis(parser: argparse.ArgumentParser) -> None:
 
 def bench(options: argparse.Namespace) -> Bench:
     """Where things lie, from the command line and the environment."""
+    from lab.evaluator.compute import calm_torch
     from lab.experiment import Bench
 
-    terminal.calm_torch(getattr(options, "threads", 1))
+    calm_torch(getattr(options, "threads", 1))
     return Bench(ledgers=options.ledgers, cache=options.cache, work=options.cache / "work", root=options.root)
 
 

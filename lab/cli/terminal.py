@@ -1,9 +1,8 @@
-"""What verbs share: the table of a result, JSON output, progress on long work, one thread per process."""
+"""What verbs share: the table of a result, JSON output, progress on long work."""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import sys
 import time
@@ -86,21 +85,3 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield drawn
-
-
-def calm_torch(threads: int = 1) -> None:
-    """One torch thread per process unless told otherwise, and a heap that keeps freed blocks.
-
-    Notes:
-        Two processes of two threads each on two cores were measured 85 times slower than one thread each. glibc
-        returns large blocks to the kernel at every free unless told otherwise (M_MMAP_MAX, M_TRIM_THRESHOLD).
-    """
-    import torch
-
-    torch.set_num_threads(threads)
-    try:
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-4, 0)
-        libc.mallopt(-1, 2**31 - 1)
-    except (OSError, AttributeError):  # not glibc: nothing to tune
-        return

@@ -47,8 +47,9 @@ def train_(options: argparse.Namespace) -> None:
     from lab import codecs, contract, recipe
     from lab.codecs.base import SourceClip
     from lab.errors import RecipeError
+    from lab.evaluator.compute import calm_torch
 
-    terminal.calm_torch()
+    calm_torch()
     under = contract.load(options.contract, options.ledgers)
     asked = recipe.load(options.recipe)
     codec = codecs.get(asked.family)
@@ -80,9 +81,10 @@ def eval_(options: argparse.Namespace) -> None:
     from lab.codecs.base import SourceClip
     from lab.errors import TrainingError
     from lab.evaluator import measure
+    from lab.evaluator.compute import calm_torch
     from lab.training import checkpoints
 
-    terminal.calm_torch()
+    calm_torch()
     _, state = checkpoints.load(options.checkpoint)
     known = state.get("identity", {}).get("extra", {})
     if not {"recipe", "text", "contract"} <= set(known):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numba import njit
 from numpy.typing import NDArray
 from torch import nn
 
@@ -28,6 +29,10 @@ OUTPUT_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 0.6, 0.6)
 
 STANDING = 0.03
 """Share of pose samples whose frames differ by their wear alone: no motion."""
+
+TOP_SPEED = 38.0
+"""Of each burst the pair is taken whose speed is nearest to a draw from 0 to this many m/s: every speed is learnt
+alike, where most pairs of a burst are slow."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -67,12 +72,49 @@ def _segnet_batch(
     return inputs, torch.from_numpy(np.stack(labels).astype(np.int64))
 
 
+@njit(cache=True)
+def _planes(frames, out):  # type: ignore[no-untyped-def]
+    """Twelve normalized planes of pairs, as `posenet_input` gives them on the model grid, without its detours.
+
+    Args:
+        frames: uint8 (n, 2, h, w, 3); out: float32 (n, h // 2, w // 2, 12), channels last.
+    """
+    for i in range(frames.shape[0]):
+        for k in range(2):
+            for y in range(out.shape[1]):
+                for x in range(out.shape[2]):
+                    u = v = 0.0
+                    for phase in range(4):
+                        row, column = 2 * y + phase % 2, 2 * x + phase // 2
+                        r = float(frames[i, k, row, column, 0])
+                        g = float(frames[i, k, row, column, 1])
+                        b = float(frames[i, k, row, column, 2])
+                        luma = 0.299 * r + 0.587 * g + 0.114 * b
+                        u += min(255.0, max(0.0, (b - luma) / 1.772 + 128.0))
+                        v += min(255.0, max(0.0, (r - luma) / 1.402 + 128.0))
+                        out[i, y, x, 6 * k + phase] = (luma - 127.5) / 63.75
+                    out[i, y, x, 6 * k + 4] = (u / 4.0 - 127.5) / 63.75
+                    out[i, y, x, 6 * k + 5] = (v / 4.0 - 127.5) / 63.75
+
+
+def pose_planes(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """What the pose network reads of pairs on the model grid: uint8 (n, 2, h, w, 3) to float32 (n, 12, h/2, w/2).
+
+    Notes:
+        Equal to `posenet_input` up to rounding, in a sixth of its time; the result's memory has channels last.
+    """
+    n, _, height, width, _ = frames.shape
+    out = np.empty((n, height // 2, width // 2, 12), np.float32)
+    _planes(frames, out)
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
 def _posenet_batch(
     bursts: Bursts, rng: np.random.Generator, batch: int, pool: NDArray[np.float32]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     frames, poses = [], []
     for row in rng.integers(0, len(bursts), batch):
-        which = int(rng.integers(len(PAIRS)))
+        which = int(np.abs(bursts.poses[row, :, 0] - rng.uniform(0.0, TOP_SPEED)).argmin())
         pair, pose = bursts.frames[row, list(PAIRS[which])], bursts.poses[row, which]
         if rng.random() < STANDING:
             pair, pose = bursts.frames[row, [0, 0]], np.zeros(N_SCORED, np.float32)
@@ -80,9 +122,7 @@ def _posenet_batch(
             pair, pose = pair[:, :, ::-1], pose * MIRROR_SIGNS
         frames.append(wear(pair, rng, pool))
         poses.append(pose)
-    planes = to_planes(torch.from_numpy(np.stack(frames)))
-    inputs = posenet_input(planes, (planes.shape[-2], planes.shape[-1]))
-    return inputs.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.stack(poses))
+    return pose_planes(np.stack(frames)), torch.from_numpy(np.stack(poses))
 
 
 def _segnet_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -95,7 +135,7 @@ def _posenet_loss(outputs: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
     spread = outputs[:, N_SCORED:].clamp(-12.0, 6.0)
     square = error.detach().square()
     doubt = 0.5 * (spread + square * torch.exp(-spread)).mean()
-    robust = F.huber_loss(error, torch.zeros_like(error), delta=0.3, reduction="none")
+    robust = F.huber_loss(error, torch.zeros_like(error), delta=1.0, reduction="none")
     return 4.0 * (robust * torch.tensor(OUTPUT_WEIGHTS)).mean() + 0.02 * doubt
 
 

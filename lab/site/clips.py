@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -67,7 +68,7 @@ class Clip:
 def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor) -> dict[str, Clip]:
     """The clip of every run that has one, from the cache where it is there, by run id and contract.
 
-    Each clip is encoded in a fresh process.
+    Each clip is encoded in a fresh process, as many at once as there are processors.
 
     Raises:
         MediaMissing: the source video of a run's contract is not there; the message names the run.
@@ -87,9 +88,16 @@ def prepare(entries: Sequence[Entry], cache: Path, monitor: Monitor) -> dict[str
     if todo:
         monitor("comparison clips", 0, len(todo))
         cache.mkdir(parents=True, exist_ok=True)
-        for done, (entry, key) in enumerate(todo, 1):
-            found[entry.url] = _make(entry, key, cache)
-            monitor("comparison clips", done, len(todo))
+        # a thread waits for each encoding process; which of them ends first decides nothing
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = {pool.submit(_make, entry, key, cache): entry for entry, key in todo}
+            try:
+                for done, job in enumerate(as_completed(jobs), 1):
+                    found[jobs[job].url] = job.result()
+                    monitor("comparison clips", done, len(todo))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
     return found
 
 

@@ -31,7 +31,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lab import contract, custody
-from lab.cli.terminal import calm_torch
+from lab.evaluator.compute import calm_torch
 from lab.contract import Contract
 from lab.evaluator import measure, official_networks
 from lab.video import frames

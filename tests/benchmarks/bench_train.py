@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lab.cli.terminal import calm_torch
+from lab.evaluator.compute import calm_torch
 from lab.codecs.filtered.model import ARCHITECTURES, build_postfilter
 from lab.evaluator import preprocess
 from lab.evaluator.networks import small_posenet, small_segnet
