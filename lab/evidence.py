@@ -133,6 +133,13 @@ def grade(facts: Facts) -> tuple[Grade, tuple[str, ...]]:
     return decided, (*checked, *why)
 
 
+def of_another_state(record: Mapping[str, Any]) -> tuple[Grade, tuple[str, ...]]:
+    """What a record is worth once its contract has changed: as invalid as it was, else empirical; it never ranks."""
+    why = f"measured under another state of the contract, {str(record['contract_sha256'])[:12]}"
+    recorded, reasons = Grade(record["grade"]), tuple(map(str, record["grade_reasons"]))
+    return (Grade.INVALID, reasons) if recorded is Grade.INVALID else (Grade.EMPIRICAL, (why,))
+
+
 def with_replays(record: Mapping[str, Any], replays: Iterable[Replay]) -> tuple[Grade, tuple[str, ...]]:
     """The grade of a record that was graded when it entered the ledger, in the light of later replays.
 

@@ -19,7 +19,7 @@ from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
 from lab.errors import LedgerError, RecipeError
 from lab.evaluator import measure, official
-from lab.ledger import Ledger, Run, plain
+from lab.ledger import Ledger, Run, outdated, plain
 from lab.recipe import Recipe
 from lab.record import Evaluated, assemble, evidence_texts
 from lab.video import raw as raw_frames
@@ -146,6 +146,8 @@ def run(
 
     Args:
         once: give back the run of this very recipe where the ledger has one already.
+        supersedes: the record that this run replaces; without one, the recipe's record of an earlier state of the
+            contract, where there is one.
 
     Returns:
         (the run, whether it is new).
@@ -160,7 +162,7 @@ def run(
     if once and (known := ledger.find(contract, recipe_sha256=asked.digest, runtime_sha256=None, axis=claimed)):
         return known, False
     parent = parent_run(asked, contract, ledger, claimed)
-    replaced = ledger.get(contract, supersedes).id if supersedes else None
+    replaced = ledger.get(contract, supersedes).id if supersedes else _outdated(asked, contract, ledger, claimed)
     commit, dirty = custody.commit(bench.root)
     with replay.scratch() as folder:
         work = Path(folder)
@@ -219,15 +221,22 @@ def parent_run(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> 
     """
     if asked.parent is None:
         return None
-    same = [run for run in ledger.runs(contract) if run.recipe == asked.parent and run.axis == axis]
+    named = [run for run in ledger.runs(contract) if run.recipe == asked.parent and run.axis == axis]
+    same = [run for run in named if run.data["contract_sha256"] == contract.digest]
     if not same:
         raise RecipeError(
             f"recipe {asked.name!r}",
             expected=f"a run of its parent {asked.parent!r} under {contract.name} on {axis}",
-            found="none",
+            found="one of an earlier state of the contract" if named else "none",
             fix=f"`lab run {asked.parent} --contract {contract.name}` first",
         )
     return same[-1]
+
+
+def _outdated(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> str | None:
+    """Id of the current record of this recipe that an earlier state of the contract left behind."""
+    left = [run for run in outdated(ledger.runs(contract), contract) if (run.recipe, run.axis) == (asked.name, axis)]
+    return left[-1].id if left else None
 
 
 def _enter(

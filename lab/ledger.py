@@ -31,6 +31,7 @@ __all__ = [
     "current",
     "frontier",
     "identity_of",
+    "outdated",
     "plain",
     "run_id",
     "superseded",
@@ -41,7 +42,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One record. `data` is the JSON as stored, its grade as later replays leave it; the properties name the rest."""
+    """One record. `data` is the JSON as stored, its grade as later replays and changes of its contract leave it; the
+    properties name the rest.
+    """
 
     data: Mapping[str, Any]
     score: Score = field(repr=False)
@@ -316,10 +319,11 @@ class Ledger:
         if data["id"] != path.stem:
             raise SchemaMismatch(where, expected=f"id {path.stem!r}", found=repr(data["id"]))
         replayed = facts.replays(self.evidence(contract.name, path.stem) / facts.REPLAY_FILE)
-        if replayed:
+        if data["contract_sha256"] != contract.digest:
+            grade, reasons = evidence.of_another_state(data)
+        else:
             grade, reasons = evidence.with_replays(data, replayed)
-            data = {**data, "grade": grade.value, "grade_reasons": list(reasons)}
-        return Run(data=data, score=score)
+        return Run(data={**data, "grade": grade.value, "grade_reasons": list(reasons)}, score=score)
 
 
 def plain(data: Mapping[str, Any]) -> str:
@@ -336,6 +340,11 @@ def current(runs: list[Run]) -> Iterator[Run]:
     """The runs that no later record replaces."""
     gone = superseded(runs)
     return (run for run in runs if run.id not in gone)
+
+
+def outdated(runs: list[Run], contract: Contract) -> list[Run]:
+    """Current runs that were measured under an earlier state of their contract, in the order of `runs`."""
+    return [run for run in current(runs) if run.data["contract_sha256"] != contract.digest]
 
 
 def frontier(runs: list[Run], axis: str) -> Run | None:

@@ -1,4 +1,4 @@
-"""`lab run | encode | evaluate | rerun`: make bytes and measure them."""
+"""`lab run | encode | evaluate | rerun | refresh`: make bytes and measure them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,17 @@ def register(commands: Any) -> None:
     )
     rerun.add_argument("run", metavar="RUN_ID")
     rerun.add_argument("--contract", help="where the run is recorded (default: wherever the id is found)")
+    refresh = terminal.verb(
+        commands,
+        "refresh",
+        refresh_,
+        help="run again what an earlier state of the contract left behind; each new record supersedes its old one",
+        example="lab refresh --family conventional --workers 2",
+    )
+    refresh.add_argument("--contract", default="minidrive")
+    refresh.add_argument("--family", help="only this family")
+    refresh.add_argument("--workers", type=int, default=1, help="runs at once, one torch thread each (default 1)")
+    refresh.add_argument("--dry-run", action="store_true", help="only list what would be run")
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +155,28 @@ def evaluate_(options: argparse.Namespace) -> None:
     terminal.say(text.rstrip())
     terminal.say(f"raw sha256 {result.inflation.raw_sha256}")
     terminal.say("walls: " + ", ".join(result.inflation.walls))
+
+
+def refresh_(options: argparse.Namespace) -> int:
+    """Record outdated runs anew; status 1 where one could not be."""
+    from lab import contract, refresh
+    from lab.ledger import Ledger
+
+    under = contract.load(options.contract, options.ledgers)
+    planned = refresh.plan(under, Ledger(options.ledgers), options.family)
+    terminal.say(f"{len(planned)} runs of an earlier state of {under.name}")
+    if options.dry_run:
+        for run, asked in planned:
+            terminal.say(f"  {run.id}" + (f"  after {asked.parent}" if asked.parent else ""))
+        return 0
+    failed = 0
+    for done, outcome in enumerate(
+        refresh.refresh(under, bench(options), family=options.family, workers=options.workers), 1
+    ):
+        failed += outcome.run is None
+        told = f"{outcome.run.id}  {outcome.run.total:.6f}  {outcome.run.verdict}" if outcome.run else outcome.why
+        terminal.say(f"{done}/{len(planned)}  {outcome.outdated} -> {told}")
+    return int(bool(failed))
 
 
 def rerun_(options: argparse.Namespace) -> int:

@@ -25,8 +25,9 @@ LENS_SPREAD = 0.4
 LONGEST_S = 0.25
 FASTEST_M_S = (8.0, 38.0)
 """Range from which the apparent speed between a burst's first and last frame is drawn, as at 20 frames a second."""
-NUDGE = np.array([0.0032, 0.0020, 0.0018, 0.025, 0.012])
-"""Standard deviation of a nudge: three angles in radians, two shifts in metres."""
+NUDGE = np.array([0.0014, 0.0010, 0.0009, 0.012, 0.008])
+"""Standard deviation of a nudge: three angles in radians, two shifts in metres. Two nudged frames differ about as much
+as two frames of a drive do: with twice that, the network spent its capacity on jolts that no drive has."""
 PAIRS = tuple(combinations(range(FRAMES_PER_BURST), 2))
 
 

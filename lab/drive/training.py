@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,12 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import nn
 
+from lab.drive.ahead import ahead
 from lab.drive.augment import MIRROR_SIGNS, noise_pool, reframe, wear
 from lab.drive.bursts import PAIRS, Bursts
 from lab.drive.dataset import Monitor, Pairs
 from lab.drive.motion import OUTPUT_UNITS
+from lab.evaluator.compute import calm_torch
 from lab.evaluator.networks import N_CLASSES, N_SCORED, SmallPoseNet, SmallSegNet, fold
 from lab.evaluator.preprocess import posenet_input, segnet_input, to_planes
 
@@ -143,7 +146,8 @@ def _run(
     name: str,
     model: nn.Module,
     plan: Plan,
-    step_loss: Callable[[nn.Module, np.random.Generator], torch.Tensor],
+    make_batch: Callable[[np.random.Generator], tuple[torch.Tensor, torch.Tensor]],
+    loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     seed: int,
     cache: Path,
     monitor: Monitor,
@@ -158,20 +162,28 @@ def _run(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first = int(state["step"])
-    for step in range(first, plan.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate_at(step)
-        loss = step_loss(model, np.random.default_rng((seed, step)))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimizer.step()
-        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-            partial = path.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, partial)
-            partial.rename(path)
-        if (step + 1) % 20 == 0 or step + 1 == plan.steps:
-            monitor(f"{name} loss {float(loss.detach()):.4f}", step + 1, plan.steps)
+
+    def arrays(step: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        inputs, truth = make_batch(np.random.default_rng((seed, step)))
+        return inputs.permute(0, 2, 3, 1).numpy(), truth.numpy()
+
+    steps = range(first, plan.steps)
+    with ahead(arrays, steps) as batches:
+        for step, (inputs, truth) in zip(steps, batches, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = plan.rate_at(step)
+            loss = loss_of(model(torch.from_numpy(inputs).permute(0, 3, 1, 2)), torch.from_numpy(truth))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+                partial = path.with_suffix(".part")
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+                torch.save(state, partial)
+                partial.rename(path)
+            if (step + 1) % 20 == 0 or step + 1 == plan.steps:
+                monitor(f"{name} loss {float(loss.detach()):.4f}", step + 1, plan.steps)
     return model.eval()
 
 
@@ -179,33 +191,34 @@ def train_segnet(
     pairs: Pairs, *, seed: int, cache: Path, plan: Plan = SEGNET_PLAN, monitor: Monitor = lambda *_: None
 ) -> Tensors:
     """Folded weights of the semantic network trained on these pairs."""
-    torch.set_num_threads(1)
+    calm_torch()
     torch.manual_seed(seed)
     pool = noise_pool(seed)
 
-    def step_loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:
-        inputs, labels = _segnet_batch(pairs, rng, plan.batch, pool)
-        return _segnet_loss(model(inputs), labels)
+    def make_batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return _segnet_batch(pairs, rng, plan.batch, pool)
 
-    return fold(_run("segnet", SmallSegNet(norm=True), plan, step_loss, seed, cache, monitor).state_dict())
+    model = SmallSegNet(norm=True)
+    return fold(_run("segnet", model, plan, make_batch, _segnet_loss, seed, cache, monitor).state_dict())
 
 
 def train_posenet(
     bursts: Bursts, *, seed: int, cache: Path, plan: Plan = POSENET_PLAN, monitor: Monitor = lambda *_: None
 ) -> Tensors:
     """Folded weights of the pose network trained on these bursts, its outputs in `OUTPUT_UNITS`."""
-    torch.set_num_threads(1)
+    calm_torch()
     torch.manual_seed(seed)
     pool = noise_pool(seed + 1)
     moves = torch.from_numpy(bursts.poses.reshape(-1, N_SCORED))
     mean, spread = moves.mean(0), moves.std(0) + 1e-6
     mean[1:5] = 0.0  # a flip turns the signs of yaw, roll and sideways motion; pitch has no preferred side either
 
-    def step_loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+    def make_batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         inputs, poses = _posenet_batch(bursts, rng, plan.batch, pool)
-        return _posenet_loss(model(inputs), (poses - mean) / spread)
+        return inputs, (poses - mean) / spread
 
-    weights = fold(_run("posenet", SmallPoseNet(norm=True), plan, step_loss, seed, cache, monitor).state_dict())
+    model = SmallPoseNet(norm=True)
+    weights = fold(_run("posenet", model, plan, make_batch, _posenet_loss, seed, cache, monitor).state_dict())
     units = torch.tensor(OUTPUT_UNITS)
     gain = torch.cat([spread / units, torch.ones(N_SCORED)])
     shift = torch.cat([mean / units, 2.0 * torch.log(spread / units)])

@@ -31,9 +31,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lab import contract, custody
-from lab.evaluator.compute import calm_torch
 from lab.contract import Contract
 from lab.evaluator import measure, official_networks
+from lab.evaluator.compute import calm_torch
 from lab.video import frames
 
 EXACT = ("plain", "plain, batch 4", "cold", "warm")

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lab.evaluator.compute import calm_torch
 from lab.codecs.filtered.model import ARCHITECTURES, build_postfilter
 from lab.evaluator import preprocess
+from lab.evaluator.compute import calm_torch
 from lab.evaluator.networks import small_posenet, small_segnet
 from lab.training import losses
 from lab.training.quantize import round_pixels
