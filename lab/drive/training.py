@@ -27,7 +27,7 @@ from lab.evaluator.preprocess import posenet_input, segnet_input, to_planes
 CLASS_WEIGHTS = (1.0, 2.6, 1.0, 1.8, 1.0)
 """Cross-entropy weights: lane lines are thin, other cars are few."""
 
-OUTPUT_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 0.6, 0.6)
+OUTPUT_WEIGHTS = (3.0, 2.5, 1.0, 0.8, 0.5, 0.5)
 """Loss weights of the six pose outputs: speed and yaw rate matter most."""
 
 STANDING = 0.03

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 
 from lab import contract
-from lab.drive import build, bursts, dataset, training
+from lab.drive import ahead, build, bursts, dataset, training
 from lab.drive.bursts import Bursts
 from lab.drive.dataset import Pairs
 from lab.drive.motion import OUTPUT_UNITS
 from lab.drive.training import Plan
+from lab.errors import TrainingError
+from lab.evaluator.preprocess import posenet_input, to_planes
 
 TINY = Plan(steps=4, batch=2, rate=1e-3, warmup=2, save_every=2)
 
@@ -87,6 +90,34 @@ def test_perfect_answers_have_perfect_figures(pairs: Pairs) -> None:
     assert np.allclose(r2, 1.0)
     assert np.allclose(rmse, 0.0, atol=1e-5)
     assert (training.pose_r2(Oracle(torch.zeros_like(poses)), pairs)[0] < 1e-6).all()
+
+
+def test_planes_of_training_are_those_of_the_evaluator(moments: Bursts) -> None:
+    frames = moments.frames[:, :2]
+    expected = posenet_input(to_planes(torch.from_numpy(frames)), (192, 256))
+    found = training.pose_planes(frames)
+    assert found.shape == expected.shape
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_a_maker_of_batches_that_dies_is_named() -> None:
+    def make(step: int) -> tuple[np.ndarray]:
+        if step == 2:
+            raise SystemExit(3)
+        return (np.full(2, step),)
+
+    with ahead.ahead(make, range(5)) as batches:
+        assert [next(batches)[0][0] for _ in range(2)] == [0, 1]
+        with pytest.raises(TrainingError, match=r"batch of step 2.*exit code 3"):
+            next(batches)
+
+
+def test_batches_come_in_order_and_a_block_left_early_leaves_no_process() -> None:
+    before = set(multiprocessing.active_children())
+    with ahead.ahead(lambda step: (np.full(1, step),), range(40, 1000)) as batches:
+        assert [int(next(batches)[0][0]) for _ in range(9)] == list(range(40, 49))
+    assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.mark.slow
