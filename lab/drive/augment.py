@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Frames = NDArray[np.uint8]
-MIRROR_SIGNS = np.array([1, -1, 1, -1, -1, 1], np.float32)
-"""What a left-right flip does to the six pose outputs."""
-
 _NOISE_SIDE = 700
 
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lab.drive.ahead import ahead
-from lab.drive.augment import MIRROR_SIGNS, noise_pool, reframe, wear
+from lab.drive.augment import noise_pool, reframe, wear
 from lab.drive.bursts import PAIRS, Bursts
 from lab.drive.dataset import Monitor, Pairs
 from lab.drive.motion import OUTPUT_UNITS
 from lab.evaluator.compute import calm_torch
-from lab.evaluator.networks import N_CLASSES, N_SCORED, SmallPoseNet, SmallSegNet, fold
+from lab.evaluator.networks import MIRROR_SIGNS, N_CLASSES, N_SCORED, SmallPoseNet, SmallSegNet, fold
 from lab.evaluator.preprocess import posenet_input, segnet_input, to_planes
 
 CLASS_WEIGHTS = (1.0, 2.6, 1.0, 1.8, 1.0)
@@ -42,22 +42,28 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Length and pace of one training run."""
+    """Length and pace of one training run: half a cosine, and a gentler second one where `second` is not 0."""
 
     steps: int
     batch: int
     rate: float
+    second: int = 0
     warmup: int = 200
     save_every: int = 500
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+        """Learning rate of a step: a linear warm-up, then half a cosine down to a hundredth.
+
+        The last `second` steps are another half cosine, from three tenths of the rate.
+        """
+        first = self.steps - self.second
+        peak, done = (self.rate, step / first) if step < first else (0.3 * self.rate, (step - first) / self.second)
         warm = min(1.0, (step + 1) / self.warmup)
-        return self.rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * step / self.steps)))
+        return peak * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
 SEGNET_PLAN = Plan(steps=2600, batch=8, rate=2.5e-3)
-POSENET_PLAN = Plan(steps=6000, batch=16, rate=2.0e-3)
+POSENET_PLAN = Plan(steps=11000, batch=16, rate=2.0e-3, second=3000)
 
 
 def _segnet_batch(
@@ -122,7 +128,7 @@ def _posenet_batch(
         if rng.random() < STANDING:
             pair, pose = bursts.frames[row, [0, 0]], np.zeros(N_SCORED, np.float32)
         if rng.random() < 0.5:
-            pair, pose = pair[:, :, ::-1], pose * MIRROR_SIGNS
+            pair, pose = pair[:, :, ::-1], pose * np.array(MIRROR_SIGNS, np.float32)
         frames.append(wear(pair, rng, pool))
         poses.append(pose)
     return pose_planes(np.stack(frames)), torch.from_numpy(np.stack(poses))

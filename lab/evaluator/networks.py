@@ -23,6 +23,8 @@ from lab.errors import ContractError
 N_CLASSES = 5
 N_POSE_OUTPUTS = 12
 N_SCORED = 6
+MIRROR_SIGNS = (1.0, -1.0, 1.0, -1.0, -1.0, 1.0)
+"""What a left-right flip does to the six scored pose outputs."""
 
 
 class Conv(nn.Module):
@@ -79,11 +81,14 @@ class SmallPoseNet(nn.Module):
         The trunk keeps its 6 x 8 grid until the linear layers, since the same image motion means different ego motion
         at different places. Planes first lose their local mean and are divided by their local contrast: motion shows in
         the faint texture of asphalt as much as in strong edges, and the look of a place should say nothing about speed.
-        The other six outputs are logarithms of the expected squared errors of the first six.
+        The other six outputs are logarithms of the expected squared errors of the first six. With `mirrored` the
+        answer is the mean of what the pair and its mirror image say, so that a mirrored pair gets exactly the mirrored
+        answer; what is trained is one side of it.
     """
 
-    def __init__(self, *, norm: bool = False) -> None:
+    def __init__(self, *, norm: bool = False, mirrored: bool = False) -> None:
         super().__init__()
+        self.mirrored = mirrored
         self.trunk = nn.Sequential(
             Conv(12, 32, 5, 2, norm=norm),
             Conv(32, 32, norm=norm),
@@ -98,9 +103,24 @@ class SmallPoseNet(nn.Module):
         self.head = nn.Linear(56, N_POSE_OUTPUTS)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        if not self.mirrored:
+            return self._answer(planes)
+        seen, flipped = self._answer(torch.cat([planes, mirror(planes)])).chunk(2)
+        signs = planes.new_tensor((*MIRROR_SIGNS, *([1.0] * N_SCORED)))
+        return (seen + flipped * signs) * 0.5
+
+    def _answer(self, planes: torch.Tensor) -> torch.Tensor:
         features = self.trunk(local_contrast(planes))
         outputs: torch.Tensor = self.head(F.relu(self.hidden(features.flatten(1))))
         return outputs
+
+
+def mirror(planes: torch.Tensor) -> torch.Tensor:
+    """Twelve planes of a pair, float (N, 12, h, w), as `posenet_input` would give them of both frames flipped left to
+    right: columns turn round, and with them the two luma phases of each row change places.
+    """
+    order = [2, 3, 0, 1, 4, 5]
+    return planes[:, [*order, *(6 + plane for plane in order)]].flip(-1)
 
 
 def local_contrast(planes: torch.Tensor, cell: int = 8, floor: float = 0.06) -> torch.Tensor:
@@ -132,7 +152,7 @@ def small_segnet() -> nn.Module:
 
 def small_posenet() -> nn.Module:
     """The embedded contract's pose network, without weights."""
-    return SmallPoseNet()
+    return SmallPoseNet(mirrored=True)
 
 
 def fold(state: Mapping[str, torch.Tensor], epsilon: float = 1e-5) -> dict[str, torch.Tensor]:

@@ -83,10 +83,26 @@ def test_unseen_drives_are_read_well(nets: tuple[torch.nn.Module, torch.nn.Modul
     assert iou.mean() > 0.72
     assert iou.argmin() == CLASSES.index("lane line")  # thin things are the hardest
     assert iou[[0, 2, 4]].min() > 0.85  # class order: road, undrivable and own car are large and easy
-    # Sixteen drives scatter widely: draws of 210 pairs gave 0.85 and 0.92 for speed, 0.83 and 0.88 for yaw rate.
-    assert r2[0] > 0.75
-    assert r2[1] > 0.65
-    assert rmse[0] < 5.0
+    # Sixteen drives scatter widely; the slow test has two hundred.
+    assert r2[0] > 0.8
+    assert r2[1] > 0.75
+    assert rmse[0] < 4.5
+
+
+@pytest.mark.slow
+def test_two_hundred_unseen_drives_meet_the_bars(nets: tuple[torch.nn.Module, torch.nn.Module]) -> None:
+    drives = [range(first, first + 50) for first in (8_800_000, 8_800_100, 8_800_200, 8_800_300)]
+    parts = [dataset.paint_pairs(seeds, (192, 256), lens_spread=LENS_SPREAD) for seeds in drives]
+    many = Pairs(
+        frames=np.concatenate([part.frames for part in parts]),
+        classes=np.concatenate([part.classes for part in parts]),
+        poses=np.concatenate([part.poses for part in parts]),
+    )
+    segnet, posenet = nets
+    r2, _ = pose_r2(posenet, many)
+    assert class_iou(segnet, many).mean() >= 0.80
+    assert r2[0] >= 0.9
+    assert r2[1] >= 0.9
 
 
 def test_motion_is_read_from_both_frames(nets: tuple[torch.nn.Module, torch.nn.Module], unseen: Pairs) -> None:
@@ -102,11 +118,13 @@ def test_mirrored_pictures_turn_the_other_way(nets: tuple[torch.nn.Module, torch
     _, posenet = nets
     turning = unseen.frames[np.abs(unseen.poses[:, 1]) > 2.5]
     assert len(turning) >= 5
-    both = [
-        posenet(posenet_input(to_planes(torch.from_numpy(np.ascontiguousarray(view))), (192, 256)))[:, 1].numpy()
+    seen, flipped = (
+        posenet(posenet_input(to_planes(torch.from_numpy(np.ascontiguousarray(view))), (192, 256)))
         for view in (turning, turning[:, :, :, ::-1])
-    ]
-    assert np.corrcoef(both[0], -both[1])[0, 1] > 0.9
+    )
+    signs = torch.tensor((*networks.MIRROR_SIGNS, *([1.0] * networks.N_SCORED)))
+    assert float(seen[:, 1].abs().mean()) > 1.0
+    assert torch.allclose(seen, flipped * signs, atol=1e-4)
 
 
 def test_pose_gradient_reaches_the_pixels_of_both_frames(nets: tuple[torch.nn.Module, torch.nn.Module]) -> None:
