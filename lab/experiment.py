@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lab import archive, codecs, custody, packet, recipe, replay, runtime
+from lab import archive, codecs, custody, packet, recipe, replay, runtime, traces
 from lab.bitstream import Section, check_tiling, sections_as_dicts
 from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
@@ -45,6 +45,10 @@ class Bench:
         """What an encoder may look at."""
         return SourceClip(contract=contract, cache=self.cache, work=work)
 
+    def folder(self, contract: Contract, asked: Recipe) -> Path:
+        """Where checkpoints and logs of a recipe lie."""
+        return self.work / contract.name / f"{asked.slug}-{asked.digest[:12]}"
+
     def hidden(self, contract: Contract) -> tuple[Path, ...]:
         """What an inflating process must not see."""
         return (contract.root, SHIPPED, self.ledgers, self.cache, self.work)
@@ -59,7 +63,7 @@ def encode(asked: Recipe, contract: Contract, bench: Bench, target: Path, monito
     codec = codecs.get(asked.family)
     codec.check(asked)
     custody.expect_file(contract.source_path, contract.source.sha256, f"source of contract {contract.name!r}")
-    work = bench.work / contract.name / f"{asked.slug}-{asked.digest[:12]}"
+    work = bench.folder(contract, asked)
     work.mkdir(parents=True, exist_ok=True)
     stream = codec.encode(bench.source(contract, work), asked, monitor)
     decoder = runtime.of_closure(asked.family, codec.runtime_files(), codec.spec.requirements)
@@ -173,7 +177,8 @@ def run(
         draft = assemble(
             asked, contract, result, parent, encode_s=encode_s, commit=commit, dirty=dirty, supersedes=replaced
         )
-        return _enter(built, draft, contract, result, ledger, monitor), True
+        left = traces.gather(bench.folder(contract, asked))
+        return _enter(built, draft, contract, result, left, ledger, monitor), True
 
 
 def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = silent) -> dict[str, Any]:
@@ -240,10 +245,16 @@ def _outdated(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> s
 
 
 def _enter(
-    built: Path, draft: dict[str, Any], contract: Contract, result: Evaluated, ledger: Ledger, monitor: Monitor
+    built: Path,
+    draft: dict[str, Any],
+    contract: Contract,
+    result: Evaluated,
+    left: dict[str, bytes],
+    ledger: Ledger,
+    monitor: Monitor,
 ) -> Run:
     """Hand everything that a run left to the ledger, which grades it and keeps it."""
-    texts = evidence_texts(draft, contract, result)
+    texts = left | evidence_texts(draft, contract, result)
     texts |= {name: (built / name).read_bytes() for name in ("anatomy.json", "recipe.toml")}
     clip = None
     if draft["verdict"] == "promoted":

@@ -59,6 +59,7 @@ BOOK = {
     },
     "verdict": {"comply"},
     "terms": {"errors"},
+    "traces": set(),
     "external": {"archive", "contract", "custody", "errors", "evidence", "ledger"},
     "foreign": {"archive", "bitstream", "custody", "errors"},
 }

@@ -71,8 +71,12 @@ def built(bench: Bench, toy: Contract, tmp_path_factory: pytest.TempPathFactory)
 
 def test_a_run_is_measured_from_its_packet_and_recorded(bench: Bench, toy: Contract, tmp_path: Path) -> None:
     """Every figure of the record is recomputed here from first principles, from the archive alone."""
+    left = bench.folder(toy, asked(20))
+    left.mkdir(parents=True, exist_ok=True)
+    (left / "training.csv").write_text("as a trainer leaves it")
     run, fresh = experiment.run(asked(20), toy, bench)
     assert fresh
+    assert (Ledger(bench.ledgers).evidence("toy", run.id) / "training.csv").read_text() == "as a trainer leaves it"
     kept = Ledger(bench.ledgers).archive("toy", run.data["custody"]["archive_sha256"])
     assert kept.stat().st_size == run.archive_bytes
 

@@ -17,6 +17,7 @@ from lab.ledger import Run
 from lab.site import sanitize
 from lab.site.anatomy import Anatomy
 from lab.site.sanitize import Withheld
+from lab.site.training import Curve
 
 RANKED = ("A++", "A", "A-negative")
 
@@ -59,6 +60,7 @@ class Entry:
     evidence: tuple[EvidenceFile, ...]
     anatomy: Anatomy | None
     pairs: tuple[tuple[float, float], ...]
+    curve: Curve | None
     clip: Path | None
     archive: Path | None
     superseded_by: str | None = None

@@ -1,8 +1,9 @@
-"""The figures of one run or one contract: distortion of its pairs, bytes of its archive, pixels that networks read."""
+"""The figures of a run or a contract: distortion of pairs, course of training, bytes of an archive, pixels read."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -11,8 +12,9 @@ from lab.site import charts, svg
 from lab.site import format as show
 from lab.site.book import Entry
 from lab.site.captions import signature
-from lab.site.charts import Cell, Chart, Figure, Line
+from lab.site.charts import Cell, Chart, Figure, Line, Mark
 from lab.site.svg import tag
+from lab.site.training import Candidate, Curve
 
 WORST = 10
 SHOWN_PIXELS = 9
@@ -62,6 +64,101 @@ def pairs(entry: Entry, shown_frames: int = 0) -> Figure | None:
             for i in order
         ),
         table_title=f"The {len(order)} pairs of the largest PoseNet distortion",
+    )
+
+
+def training(*entries: Entry) -> Figure | None:
+    """The validated score of runs over their training; a single one with its running score. None without a log."""
+    drawn = [(entry, entry.curve) for entry in entries if entry.curve is not None]
+    if not drawn:
+        return None
+    alone = len(drawn) == 1
+    lines: list[Line] = []
+    marks: list[Mark] = []
+    scores: list[float] = []
+    for entry, curve in drawn:
+        scores += [one.score for one in curve.candidates]
+        if alone:
+            lines.append(Line(points=tuple((float(s), score) for s, score in curve.running), kind="side-branch"))
+            marks += [
+                Mark(x=float(one.step), y=one.score, kind="open", tip=_candidate(one))
+                for one in curve.candidates
+                if one is not curve.best
+            ]
+        lines.append(Line(points=tuple((float(one.step), one.score) for one in curve.candidates), kind="other-line"))
+        best = curve.best
+        tip = f"{entry.slug}: {_candidate(best)}"
+        href = "" if alone else entry.url
+        name = "packed" if alone else entry.slug
+        marks.append(Mark(x=float(best.step), y=best.score, kind="promoted", tip=tip, href=href, name=name))
+    chart = Chart(
+        key=f"training-{drawn[0][0].id}",
+        title="Score over training, " + ", ".join(entry.slug for entry, _ in drawn),
+        x=svg.Axis(label="steps", lo=0.0, hi=1.04 * max(curve.n_steps for _, curve in drawn) or 1.0),
+        y=svg.padded(scores, _score_label([curve for _, curve in drawn])),
+        lines=tuple(lines),
+        marks=tuple(marks),
+        wide=(960.0, 300.0),
+        narrow=(380.0, 300.0),
+    )
+    legend = [("other-line", "candidates, decoded"), ("promoted", "the best one: what was packed")]
+    if alone:
+        legend += [("open", "another candidate"), ("side-branch", "running estimate over the batches")]
+    return Figure(
+        key=chart.key,
+        title="Score over training",
+        finding=_training_finding(drawn),
+        drawings=(charts.both(chart),),
+        columns=("run", "steps", "candidate", "score"),
+        rows=tuple(
+            (
+                Cell(text=entry.slug, href=entry.url),
+                Cell(text=show.byte_count(one.step), sort=float(one.step)),
+                Cell(text=one.name),
+                Cell(text=show.score(one.score), sort=one.score),
+            )
+            for entry, curve in drawn
+            for one in (curve.candidates if alone else (curve.best,))
+        ),
+        legend=tuple(legend),
+    )
+
+
+def _score_label(curves: Sequence[Curve]) -> str:
+    without = sum(not curve.posed for curve in curves)
+    if not without:
+        return "score of the payload, lower is better"
+    return "score without PoseNet's term" + ("" if without == len(curves) else " where training left it out")
+
+
+def _candidate(one: Candidate) -> str:
+    return f"{one.name} after {show.byte_count(one.step)} steps, score {show.score(one.score)}"
+
+
+def _training_finding(drawn: Sequence[tuple[Entry, Curve]]) -> Markup:
+    text = Markup("")
+    if len(drawn) == 1:
+        ((entry, curve),) = drawn
+        first, best = curve.candidates[0], curve.best
+        text += Markup("From {} at the first candidate to {} after {} of {} steps, in {} stages. ").format(
+            show.score(first.score, 4),
+            show.score(best.score, 4),
+            show.byte_count(best.step),
+            show.byte_count(curve.n_steps),
+            len(curve.stages),
+        )
+        if best.step < 0.8 * curve.n_steps:
+            text += Markup("Steps after the best candidate bought nothing. ")
+        return text + signature(entry)
+    order = sorted(drawn, key=lambda item: (item[1].best.score, item[0].id))
+    return Markup(
+        "At the end of training {} stands lowest with {}, {} highest with {}; a payload's score leaves out {}"
+    ).format(
+        order[0][0].slug,
+        show.score(order[0][1].best.score, 4),
+        order[-1][0].slug,
+        show.score(order[-1][1].best.score, 4),
+        "the container around it.",
     )
 
 

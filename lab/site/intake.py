@@ -14,7 +14,7 @@ from lab import custody
 from lab.contract import Contract
 from lab.errors import SiteError
 from lab.ledger import Ledger, Run
-from lab.site import anatomy, sanitize
+from lab.site import anatomy, sanitize, training
 from lab.site.anatomy import Anatomy
 from lab.site.book import Board, Book, Entry, EvidenceFile, Shelf, Site
 from lab.site.sanitize import Withheld
@@ -88,8 +88,9 @@ def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]
             )
         elif path.stat().st_size > EVIDENCE_LIMIT_BYTES:
             kept_back.append(Withheld(where=where, field=f"evidence/{path.name}", reason="larger than evidence may be"))
+        elif (data := path.read_bytes()) and path.suffix == ".png" and not training.is_picture(data):
+            kept_back.append(Withheld(where=where, field=f"evidence/{path.name}", reason="not a picture"))
         else:
-            data = path.read_bytes()
             digest = custody.sha256_bytes(data)
             files.append(EvidenceFile(name=path.name, path=path, n_bytes=len(data), sha256=digest))
     texts = {item.name: item.path for item in files}
@@ -104,6 +105,7 @@ def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]
         evidence=tuple(files),
         anatomy=_anatomy(texts.get("anatomy.json"), run, where),
         pairs=_pairs(texts.get("pairs.csv"), run, where),
+        curve=training.curve(training.log_texts(texts), f"{where}, training.csv"),
         clip=clip if clip.is_file() else None,
         archive=archive if archive.is_file() else None,
         flags=tuple(f"{item.field}: {item.reason}" for item in kept_back),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import SiteError
-from lab.site import data, details, figures, lineage, prose
+from lab.site import data, details, figures, lineage, prose, training
 from lab.site.axes import Axes
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
@@ -139,6 +139,8 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "terms": figures.terms(compared, roles),
         "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
         "units": details.units(entry),
+        "training": details.training(entry),
+        "maps": _maps(entry, published, files),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board) if board else [],
         "parameters": _parameters(entry, parent),
@@ -157,6 +159,18 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         nav="ledger",
         modules=modules,
     )
+
+
+def _maps(
+    entry: Entry, published: Mapping[str, str], files: Mapping[str, Content]
+) -> list[tuple[str, str, str, int, int]]:
+    """(network, what its map shows, address, width, height) of the sensitivity maps that are published."""
+    names = {item.name: item.path for item in entry.evidence if published[item.name][1:] in files}
+    return [
+        (network, what, published[name], *training.picture_size(names[name].read_bytes()))
+        for name, network, what in training.MAPS
+        if name in names
+    ]
 
 
 def _parameters(entry: Entry, parent: Entry | None) -> list[tuple[str, Any, Any, bool]]:

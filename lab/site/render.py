@@ -67,6 +67,7 @@ def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
         "terms": bars,
         "receiver-grid": lambda: drawn(details.receiver_grid, board.contract) if board else Markup(""),
         "pairs": lambda entry: drawn(details.pairs, entry),
+        "training": partial(drawn, details.training),
     }
 
 

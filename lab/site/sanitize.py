@@ -84,6 +84,12 @@ PUBLIC_EVIDENCE: dict[str, str] = {
     "recipe.toml": "the recipe as it was run",
     "pairs.csv": "distortion of every pair in full precision",
     "replay.json": "later replays of the packet",
+    "stages.txt": "the stages of its training",
+    "training.csv": "the log of its training",
+    "training-behind.csv": "the log of the stages trained behind side codes",
+    "sensitivity.csv": "how far each network's answer moves per grey level, every pair",
+    "sensitivity-segnet.png": "where SegNet looks, mean over the pairs",
+    "sensitivity-posenet.png": "where PoseNet looks, mean over the pairs",
 }
 
 # controls, directional overrides and isolates, zero-width and invisible characters, private use, lone surrogates, tags
