@@ -21,7 +21,17 @@ from dataclasses import dataclass, field
 
 from lab.errors import BitstreamError, Truncated, UnknownSyntax
 
-_FIXED = {"u8": "<B", "u16": "<H", "u32": "<I", "i8": "<b", "i16": "<h", "i32": "<i", "f16": "<e", "f32": "<f"}
+_FIXED = {
+    "u8": "<B",
+    "u16": "<H",
+    "u32": "<I",
+    "u64": "<Q",
+    "i8": "<b",
+    "i16": "<h",
+    "i32": "<i",
+    "f16": "<e",
+    "f32": "<f",
+}
 _VARINT_LIMIT = 1 << 35
 
 
@@ -58,7 +68,7 @@ class Reader:
         return bytes(self.payload[start : self.offset])
 
     def fixed(self, kind: str, what: str) -> int | float:
-        """One little-endian number of a fixed kind: u8 u16 u32 i8 i16 i32 f16 f32."""
+        """One little-endian number of a fixed kind: u8 u16 u32 u64 i8 i16 i32 f16 f32."""
         layout = _FIXED[kind]
         value: int | float = struct.unpack(layout, self.take(struct.calcsize(layout), what))[0]
         return value
@@ -110,7 +120,7 @@ def varint(value: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One header field. `kind`: u8 u16 u32 i8 i16 i32 f16 f32, varint, svarint (zigzag), or a tuple of names (u8)."""
+    """One header field. `kind`: u8 to u64, i8 to i32, f16, f32, varint, svarint (zigzag), or a tuple of names (u8)."""
 
     name: str
     kind: str | tuple[str, ...]

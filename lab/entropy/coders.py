@@ -17,6 +17,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -47,29 +48,35 @@ class Tape(NamedTuple):
     decoding: bool
     state: NDArray[np.int64]
     buffer: NDArray[np.uint8]
-    shares: NDArray[np.int64]  # (n, 2): start and width
+    shares: NDArray[np.uint32]  # (n,): start in the upper 16 bits, width - 1 in the lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """Recorded shares, int64 (n, 2), each within 2^16."""
+    """Recorded shares of 2^16, uint32 (n,): start in the upper 16 bits, width - 1 in the lower."""
 
-    spans: NDArray[np.int64]
+    spans: NDArray[np.uint32]
 
     @property
     def ideal_bits(self) -> float:
         """Information of these shares."""
-        return float(SHARE_BITS * len(self.spans) - np.log2(self.spans[:, 1]).sum()) if len(self.spans) else 0.0
+        widths = (self.spans & np.uint32(WHOLE - 1)).astype(np.float64) + 1
+        return float(SHARE_BITS * len(self.spans) - np.log2(widths).sum())
 
 
 def recorder(most: int) -> Tape:
     """A tape that records up to `most` shares."""
-    return Tape(False, np.zeros(7, np.int64), np.empty(0, np.uint8), np.empty((most, 2), np.int64))
+    return Tape(False, np.zeros(7, np.int64), np.empty(0, np.uint8), np.empty(most, np.uint32))
 
 
 def recorded(tape: Tape) -> Shares:
     """What a kernel recorded."""
     return Shares(spans=tape.shares[: int(tape.state[COUNT])])
+
+
+def joined(parts: Sequence[Shares]) -> Shares:
+    """The shares of several models in a row, for one payload."""
+    return Shares(spans=np.concatenate([part.spans for part in parts]) if parts else np.empty(0, np.uint32))
 
 
 def player(coder: Coder, payload: bytes) -> Tape:
@@ -83,7 +90,7 @@ def player(coder: Coder, payload: bytes) -> Tape:
         if len(payload) < 4:
             raise Truncated("rANS stream", expected="4 bytes or more", found=str(len(payload)))
         state[CODE], state[POS], state[LIMIT] = int.from_bytes(payload[:4], "big"), 4, len(payload)
-    return Tape(True, state, buffer, np.empty((0, 2), np.int64))
+    return Tape(True, state, buffer, np.empty(0, np.uint32))
 
 
 def check_end(tape: Tape) -> None:
@@ -118,7 +125,7 @@ def emit(coder: Coder, shares: Shares) -> bytes:
 def _emit_range(spans, state, buffer):
     for at in range(len(spans)):
         unit = state[RANGE] >> 16
-        start, width = spans[at, 0], spans[at, 1]
+        start, width = np.int64(spans[at] >> 16), np.int64(spans[at] & 65535) + 1
         # the last share takes what rounding leaves of the interval
         span = state[RANGE] - start * unit if start + width == 65536 else width * unit
         encode_span(state, buffer, start * unit, span)
@@ -130,7 +137,7 @@ def _emit_ans(spans, buffer):
     code = np.int64(8388608)
     at = buffer.size
     for back in range(len(spans) - 1, -1, -1):
-        start, width = spans[back, 0], spans[back, 1]
+        start, width = np.int64(spans[back] >> 16), np.int64(spans[back] & 65535) + 1
         while code >= width << 15:
             at -= 1
             buffer[at] = code & 255
@@ -158,8 +165,7 @@ def put(tape, start, width):
     state = tape.state
     if not tape.decoding:
         at = state[COUNT]
-        tape.shares[at, 0] = start
-        tape.shares[at, 1] = width
+        tape.shares[at] = start << 16 | (width - 1)
         state[COUNT] = at + 1
         return
     if state[KIND] == 0:

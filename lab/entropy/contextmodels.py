@@ -1,7 +1,7 @@
 """Logistic mixing for streams of integers: numbers in rows, magnitudes that drift, values on a grid.
 
 Symbols are told bit by bit, highest bit first, so that any alphabet of up to 2^14 values works; the bits told so far
-name a node of a binary tree. Each bit is predicted from twelve contexts, from how neighbouring nodes of the tree
+name a node of a binary tree. Each bit is predicted from thirteen contexts, from how neighbouring nodes of the tree
 fell and from a smoothed histogram, by four sets of weights and two refining maps. Nothing is sent but the alphabet.
 
 References:
@@ -27,10 +27,10 @@ from lab.entropy.logistic import rate_table, squash_table, stretch_table
 from lab.entropy.mixing import adapted, dot, history_chances, history_table, refined, refining_maps, train
 from lab.entropy.models import ALPHABET, Integers, alphabet_of, finished, read_alphabet
 
-CONTEXTS = 12
+CONTEXTS = 13
 INPUTS = 2 * CONTEXTS + 8
 SETS = 4
-SPREAD = 24  # values to each side that one occurrence makes likelier, in the smoothed histogram
+SPREAD = 48  # values to each side that one occurrence makes likelier, in the smoothed histogram
 TRUST = 12  # steps of how often the node was seen
 DEPTHS = 14
 
@@ -86,6 +86,7 @@ def _contexts(symbols, at, group, columns, middle, rows, cols, recent, base):
     base[9] = fold(seed, (row_level << 5 | column_level) << 8 | 10)
     base[10] = fold(seed, column << 8 | 11)
     base[11] = fold(seed, (abs(last - middle) + abs(above - middle)) << 8 | 12)
+    base[12] = fold(np.uint64(13), 1 if columns > 1 else 0)  # what all matrices share, and all vectors
     return recent_level, row_level
 
 
@@ -148,7 +149,7 @@ def _predict(state, base, node, depth, bits, cumulative, where, inputs):
 def _learn(state, bit, depth, where, node):
     """Move the slots, histories and the leaf of one node towards `bit`."""
     slots, histories, rates, following = state.slots, state.histories, state.rates, state.following
-    state.leaves[node] = adapted(state.leaves[node], bit, 255, rates)
+    state.leaves[node] = adapted(state.leaves[node], bit, 1023, rates)
     row = min(depth, 3)
     for k in range(CONTEXTS):
         slot = slots[k, where[k]]
@@ -193,7 +194,7 @@ def _code_group(symbols, tape, bits, group, columns, middle, state):
             stretched = min(max(total >> 16, -2815), 2815)
             chance = np.int64(squash[stretched + 4095] >> 6)
             one = refined(maps, node, stretched, cells, 0)
-            bit = put_bit(tape, symbols[at] >> depth & 1, min(max((chance + one + 1) >> 1, 4), 65532))
+            bit = put_bit(tape, symbols[at] >> depth & 1, min(max((3 * chance + one + 2) >> 2, 4), 65532))
             if tape.decoding and tape.state[2] > tape.state[3]:
                 return
             target = 65535 if bit else 0

@@ -1,9 +1,10 @@
 """Entropy models of integer streams, each with both directions in one kernel.
 
 A model is a frozen record of its parameters. `encode` gives the side information it must send and the shares of its
-symbols; `decode` reads both back. Models that count (`Static`, `Adaptive`, `Order`) and shapes with a scale (`Laplace`,
-`Gaussian`) hold alphabets of up to 2^14 values around any offset; `GolombRice` holds non-negative numbers.
-Context trees and logistic mixing stand in `contextmodels`.
+symbols; `decode` reads both back. Here stand the models that count (`Static`, `Adaptive` of any order) and
+`GolombRice`; shapes with a coded scale stand in `shapemodels`, the context tree in `treemodels`, logistic mixing in
+`contextmodels`. All but `GolombRice`, which holds numbers from 0 to 2^33 - 1, hold alphabets of a limited size around
+any offset.
 
 Every distribution is built by integer arithmetic from numbers in the stream, so that both sides hold the same one.
 """
@@ -20,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.bitstream import Field, Reader, Table
-from lab.entropy.coders import WHOLE, Shares, Tape, check_end, exhausted, peek, put, put_bit, recorded, recorder
+from lab.entropy.coders import WHOLE, Shares, Tape, exhausted, peek, put, put_bit, recorded, recorder
 from lab.entropy.jit import kernel
 from lab.errors import EntropyError, Truncated, UnknownSyntax
 
 Integers = NDArray[np.int64]
 MOST_VALUES = 1 << 14
+MOST_COUNTED = 1 << 10  # under `Adaptive`, which walks its counts at every symbol
+MOST_COUNTS = 1 << 22  # of `Adaptive`, over all contexts
 ALPHABET = Table(
     "alphabet",
     (Field("lowest", "svarint", "smallest symbol"), Field("size", "varint", "symbols from there on")),
@@ -40,11 +43,11 @@ class Model(Protocol):
         ...
 
     def decode(self, side: Reader, tape: Tape, count: int) -> Integers:
-        """`count` symbols, from the side information and a played tape."""
+        """`count` symbols, from the side information and a played tape, which may go on after them."""
         ...
 
 
-def alphabet_of(symbols: Integers, where: str) -> tuple[int, int]:
+def alphabet_of(symbols: Integers, where: str, most: int = MOST_VALUES) -> tuple[int, int]:
     """The smallest symbol and the number of values up to the largest.
 
     Raises:
@@ -53,14 +56,12 @@ def alphabet_of(symbols: Integers, where: str) -> tuple[int, int]:
     if not symbols.size:
         return 0, 1
     lowest, size = int(symbols.min()), int(symbols.max()) - int(symbols.min()) + 1
-    if size > MOST_VALUES:
-        raise EntropyError(
-            where, expected=f"at most {MOST_VALUES:,} values", found=f"{size:,}", fix="split into planes first"
-        )
+    if size > most:
+        raise EntropyError(where, expected=f"at most {most:,} values", found=f"{size:,}", fix="split into planes first")
     return lowest, size
 
 
-def read_alphabet(side: Reader) -> tuple[int, int]:
+def read_alphabet(side: Reader, most: int = MOST_VALUES) -> tuple[int, int]:
     """What `ALPHABET` holds, checked.
 
     Raises:
@@ -68,8 +69,8 @@ def read_alphabet(side: Reader) -> tuple[int, int]:
     """
     head = ALPHABET.read(side)
     lowest, size = int(head["lowest"]), int(head["size"])
-    if not 1 <= size <= MOST_VALUES:
-        raise UnknownSyntax(f"{side.where}, alphabet", expected=f"1 to {MOST_VALUES:,} values", found=f"{size:,}")
+    if not 1 <= size <= most:
+        raise UnknownSyntax(f"{side.where}, alphabet", expected=f"1 to {most:,} values", found=f"{size:,}")
     return lowest, size
 
 
@@ -90,14 +91,13 @@ def quantised(weights: Integers) -> Integers:
 
 
 def finished(symbols: Integers, lowest: int, tape: Tape) -> Integers:
-    """Decoded symbols after the checks that every model makes.
+    """Decoded symbols, at their place in the alphabet.
 
     Raises:
         Truncated: the payload ended before the symbols.
     """
     if exhausted(tape):
         raise Truncated("coded stream", expected=f"{len(symbols):,} symbols", found="the end of the stream")
-    check_end(tape)
     return symbols + lowest
 
 
@@ -209,27 +209,26 @@ class Adaptive:
     order: int = 0
 
     def encode(self, symbols: Integers) -> tuple[bytes, Shares]:
-        lowest, size = alphabet_of(symbols, "adaptive model")
+        lowest, size = alphabet_of(symbols, "adaptive model", self._largest())
         tape = recorder(len(symbols))
         code_counts(symbols - lowest, tape, self._counts(size), self.step, self._most(size), self.order)
         return ALPHABET.write({"lowest": lowest, "size": size}), recorded(tape)
 
     def decode(self, side: Reader, tape: Tape, count: int) -> Integers:
-        lowest, size = read_alphabet(side)
+        lowest, size = read_alphabet(side, self._largest())
         symbols = np.zeros(count, np.int64)
         code_counts(symbols, tape, self._counts(size), self.step, self._most(size), self.order)
         return finished(symbols, lowest, tape)
+
+    def _largest(self) -> int:
+        """Values that the counts have room for."""
+        return next(size for size in range(MOST_COUNTED, 0, -1) if size**self.order * (size + 1) <= MOST_COUNTS)
 
     def _most(self, size: int) -> int:
         return min(max(self.most, 2 * size + 2 * self.step), WHOLE - self.step)
 
     def _counts(self, size: int) -> Integers:
-        contexts = size**self.order
-        if contexts * (size + 1) > 1 << 24:
-            raise EntropyError(
-                "order model", expected="at most 2^24 counts", found=f"{contexts * (size + 1):,}", fix="lower the order"
-            )
-        counts = np.ones((contexts, size + 1), np.int64)
+        counts = np.ones((size**self.order, size + 1), np.int64)
         counts[:, size] = size
         return counts
 

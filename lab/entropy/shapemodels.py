@@ -1,7 +1,8 @@
-"""Laplace and Gaussian models: a shape and a coded scale, for the whole stream or for each row of it.
+"""Shapes with a coded scale: Laplace, Gaussian and Student's t, for the whole stream or for each row of it.
 
-Scales lie on a grid of eight steps per doubling, (8 + k mod 8) x 2^(k div 8) / 64. The distribution over the alphabet
-is built from the scale by exact integer arithmetic, so that no libm decides a bit.
+A stream sends its centre and how far its values reach from there; each scale is one symbol of the coded stream, on a
+grid of eight steps per doubling, (8 + k mod 8) x 2^(k div 8) / 64. The distribution over the alphabet is built from
+the scale by exact integer arithmetic, so that no libm decides a bit.
 
 References:
     Public entries code pose and latent deltas under a discretised Laplace with transmitted scales.
@@ -17,26 +18,24 @@ from numpy.typing import NDArray
 
 from lab.bitstream import Field, Reader
 from lab.entropy.coders import Shares, Tape, recorded, recorder
-from lab.entropy.models import (
-    ALPHABET,
-    Integers,
-    alphabet_of,
-    code_counts,
-    code_fixed,
-    finished,
-    quantised,
-    read_alphabet,
-)
-from lab.errors import UnknownSyntax
+from lab.entropy.models import Integers, code_counts, code_fixed, finished, quantised
+from lab.errors import EntropyError, UnknownSyntax
 
 SCALES = 112
+_REACHES = 89
 _CENTRE = Field("centre", "svarint", "symbol at the middle of the shape")
+_REACH = Field("reach", "u8", "grid index of the largest distance from there")
 _BITS = 96
 
 
 def scale_64ths(index: int) -> int:
     """The scale of a grid index, in 64ths of a symbol."""
     return (8 + index % 8) << index // 8
+
+
+def reach_of(index: int) -> int:
+    """The distance that a grid index stands for: exact up to 16, then eight steps per doubling, up to 2^13."""
+    return index if index < 16 else (8 + index % 8) << index // 8 - 1
 
 
 def _decay(numerator: int, denominator: int) -> int:
@@ -56,93 +55,97 @@ def _decay(numerator: int, denominator: int) -> int:
 
 
 @lru_cache(maxsize=512)
-def shape_starts(kind: str, index: int, below: int, above: int) -> NDArray[np.int64]:
-    """Where each symbol's share of 2^16 starts, int64 (below + above + 2,), for `below` symbols under the centre and
-    `above` over it.
+def shape_starts(kind: str, index: int, reach: int) -> NDArray[np.int64]:
+    """Where each symbol's share of 2^16 starts, int64 (2 reach + 2,), for the symbols up to `reach` from the centre.
 
     Args:
-        kind: "laplace", with the scale as mean magnitude, or "gaussian", with the scale as standard deviation.
+        kind: "laplace", with the scale as mean magnitude; "gaussian", with the scale as standard deviation; "student",
+            (1 + x^2 / 5)^-3 with x in scales.
     """
     scale, unit = scale_64ths(index), 1 << _BITS
-    reach = max(below, above)
-    side = [unit]
-    if kind == "laplace":
-        factor = _decay(64, scale)
-        for _ in range(reach):
-            side.append(side[-1] * factor >> _BITS)
+    if kind == "student":
+        square = 5 * scale * scale
+        side = [unit * square**3 // (square + 4096 * away * away) ** 3 for away in range(reach + 1)]
     else:
-        first = _decay(64 * 64, 2 * scale * scale)
-        square, ratio = first * first >> _BITS, first
+        # each share is a ratio times the one before it; the ratio is fixed, or falls by a fixed ratio
+        laplace = kind == "laplace"
+        ratio = _decay(64, scale) if laplace else _decay(64 * 64, 2 * scale * scale)
+        falls = unit if laplace else ratio * ratio >> _BITS
+        side = [unit]
         for _ in range(reach):
             side.append(side[-1] * ratio >> _BITS)
-            ratio = ratio * square >> _BITS
+            ratio = ratio * falls >> _BITS
     coarse = [(value >> _BITS - 40) + 1 for value in side]
-    weights = coarse[below:0:-1] + coarse[: above + 1]
-    return quantised(np.array(weights, np.int64))
+    return quantised(np.array(coarse[:0:-1] + coarse, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
-class Laplace:
-    """Two-sided geometric decay around a coded centre.
+class Shape:
+    """A symmetric shape around a coded centre.
 
     Args:
         columns: symbols per row, each row with a scale of its own; 0 for one scale.
+        centred: the middle is 0 and is not sent.
     """
 
     columns: int = 0
+    centred: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Its name in `shape_starts`."""
+        return type(self).__name__.lower()
 
     def encode(self, symbols: Integers) -> tuple[bytes, Shares]:
-        return _encode("laplace", self.columns, symbols)
+        centre = 0 if self.centred or not symbols.size else round(float(np.median(symbols)))
+        away = int(np.abs(symbols - centre).max()) if symbols.size else 0
+        index = next((index for index in range(_REACHES) if reach_of(index) >= away), None)
+        if index is None:
+            raise EntropyError(
+                f"{self.kind} model",
+                expected=f"values up to {reach_of(_REACHES - 1):,} from their median",
+                found=f"{away:,}",
+                fix="split into planes first",
+            )
+        reach = reach_of(index)
+        width = self.columns or max(len(symbols), 1)
+        rows = [symbols[start : start + width] - centre for start in range(0, len(symbols), width)]
+        chosen = np.array([_best_scale(self.kind, row, reach) for row in rows], np.int64)
+        tape = recorder(len(chosen) + len(symbols))
+        _code_scales(chosen, tape)
+        code_fixed(symbols - centre + reach, tape, *self._tables(chosen, reach, len(symbols)))
+        side = _REACH.write(index) if self.centred else _CENTRE.write(centre) + _REACH.write(index)
+        return side, recorded(tape)
 
     def decode(self, side: Reader, tape: Tape, count: int) -> Integers:
-        return _decode("laplace", self.columns, side, tape, count)
+        centre = 0 if self.centred else int(_CENTRE.read(side))
+        index = int(_REACH.read(side))
+        if index >= _REACHES:
+            raise UnknownSyntax(f"{side.where}, reach", expected=f"0 to {_REACHES - 1}", found=str(index))
+        reach = reach_of(index)
+        chosen = np.zeros(-(-count // (self.columns or max(count, 1))), np.int64)
+        _code_scales(chosen, tape)
+        symbols = np.zeros(count, np.int64)
+        code_fixed(symbols, tape, *self._tables(chosen, reach, count))
+        return finished(symbols, centre - reach, tape)
+
+    def _tables(self, chosen: Integers, reach: int, count: int) -> tuple[Integers, Integers]:
+        """Starts of the shares for each scale in use, and which of them each symbol takes."""
+        used, table_of = np.unique(chosen, return_inverse=True)
+        starts = np.array([shape_starts(self.kind, int(index), reach) for index in used], np.int64)
+        return starts.reshape(-1, 2 * reach + 2), np.repeat(table_of.astype(np.int64), self.columns or count)[:count]
 
 
-@dataclass(frozen=True, slots=True)
-class Gaussian:
-    """A bell around a coded centre.
-
-    Args:
-        columns: symbols per row, each row with a scale of its own; 0 for one scale.
-    """
-
-    columns: int = 0
-
-    def encode(self, symbols: Integers) -> tuple[bytes, Shares]:
-        return _encode("gaussian", self.columns, symbols)
-
-    def decode(self, side: Reader, tape: Tape, count: int) -> Integers:
-        return _decode("gaussian", self.columns, side, tape, count)
+class Laplace(Shape):
+    """Two-sided geometric decay around a coded centre."""
 
 
-def _encode(kind: str, columns: int, symbols: Integers) -> tuple[bytes, Shares]:
-    lowest, size = alphabet_of(symbols, f"{kind} model")
-    centre = min(max(round(float(np.median(symbols))) if symbols.size else 0, lowest), lowest + size - 1)
-    rows = [symbols[start : start + columns] for start in range(0, len(symbols), columns)] if columns else [symbols]
-    chosen = np.array([_best_scale(kind, row, centre, lowest, size) for row in rows], np.int64)
-    tape = recorder(len(chosen) + len(symbols))
-    _code_scales(chosen, tape)
-    used, table_of = np.unique(chosen, return_inverse=True)
-    starts = np.stack([shape_starts(kind, int(k), centre - lowest, lowest + size - 1 - centre) for k in used])
-    lengths = [len(row) for row in rows]
-    code_fixed(symbols - lowest, tape, starts, np.repeat(table_of.astype(np.int64), lengths))
-    return ALPHABET.write({"lowest": lowest, "size": size}) + _CENTRE.write(centre), recorded(tape)
+class Gaussian(Shape):
+    """A bell around a coded centre."""
 
 
-def _decode(kind: str, columns: int, side: Reader, tape: Tape, count: int) -> Integers:
-    lowest, size = read_alphabet(side)
-    centre = int(_CENTRE.read(side))
-    if not lowest <= centre < lowest + size:
-        raise UnknownSyntax(f"{side.where}, centre", expected="a symbol of the alphabet", found=str(centre))
-    rows = -(-count // columns) if columns else 1
-    chosen = np.zeros(rows, np.int64)
-    _code_scales(chosen, tape)
-    used, table_of = np.unique(chosen, return_inverse=True)
-    starts = np.stack([shape_starts(kind, int(k), centre - lowest, lowest + size - 1 - centre) for k in used])
-    symbols = np.zeros(count, np.int64)
-    table = np.repeat(table_of.astype(np.int64), columns or count)[:count]
-    code_fixed(symbols, tape, starts, table)
-    return finished(symbols, lowest, tape)
+class Student(Shape):
+    """A bell with heavy tails around a coded centre: Student's t of five degrees of freedom."""
 
 
 def _code_scales(chosen: Integers, tape: Tape) -> None:
@@ -151,13 +154,17 @@ def _code_scales(chosen: Integers, tape: Tape) -> None:
     code_counts(chosen, tape, counts, 24, 4096, 0)
 
 
-def _best_scale(kind: str, row: Integers, centre: int, lowest: int, size: int) -> int:
-    """The grid index that codes a row in the fewest bits, searched around its own magnitude."""
-    away = np.abs(row - centre).astype(float)
-    guess = float(away.mean() if kind == "laplace" else np.sqrt((away**2).mean())) if row.size else 1.0
-    near = min(range(SCALES), key=lambda index: abs(scale_64ths(index) / 64 - guess))
-    bits = {}
-    for index in range(max(near - 6, 0), min(near + 7, SCALES)):
-        widths = np.diff(shape_starts(kind, index, centre - lowest, lowest + size - 1 - centre))
-        bits[index] = -float(np.log2(widths[row - lowest]).sum())
-    return min(bits, key=lambda index: bits[index])
+def _best_scale(kind: str, row: Integers, reach: int) -> int:
+    """The grid index that codes a row's distances in the fewest bits, found downhill from its own magnitude."""
+    away = np.abs(row).astype(float)
+    guess = float(np.sqrt((away**2).mean()) if kind == "gaussian" else away.mean())
+    at = min(range(SCALES), key=lambda index: abs(scale_64ths(index) / 64 - guess))
+
+    def bits(index: int) -> float:
+        return -float(np.log2(np.diff(shape_starts(kind, index, reach))[row + reach]).sum())
+
+    best = bits(at)
+    for step in (-1, 1):
+        while 0 <= at + step < SCALES and (tried := bits(at + step)) < best:
+            at, best = at + step, tried
+    return at

@@ -13,6 +13,8 @@ Another coder, model or transform is another word on the third line.
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.bitstream import Reader, Section, varint
-from lab.entropy.coders import Coder, emit, player
+from lab.entropy.coders import Coder, check_end, emit, player
 from lab.entropy.models import Integers, Model
 from lab.entropy.transforms import Transform, apply, undo
-from lab.errors import UnknownSyntax
+from lab.errors import ChecksumMismatch, UnknownSyntax
 
 MOST_SYMBOLS = 1 << 28
 
@@ -60,7 +62,10 @@ class Coded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """How a stream of integers is coded. Its payload: length of the side information, that, the coded symbols."""
+    """How a stream of integers is coded.
+
+    Its payload: CRC-32 of the values as int64, length of the side information, that, the coded symbols.
+    """
 
     model: Model
     transforms: tuple[Transform, ...] = ()
@@ -72,14 +77,14 @@ class Stream:
         if not symbols.size:
             return Coded(payload=b"", side_bytes=0, ideal_bits=0.0)
         side, shares = self.model.encode(symbols)
-        head = varint(len(side)) + side
+        head = checksum(values).to_bytes(4, "little") + varint(len(side)) + side
         return Coded(payload=head + emit(self.coder, shares), side_bytes=len(head), ideal_bits=shares.ideal_bits)
 
     def decode(self, payload: bytes, count: int) -> Integers:
         """The `count` numbers of a payload.
 
         Raises:
-            BitstreamError: the payload is cut short, too long or not of this stream.
+            BitstreamError: the payload is cut short, too long, damaged or not of this stream.
         """
         if not 0 <= count <= MOST_SYMBOLS:
             raise UnknownSyntax("coded stream", expected=f"at most {MOST_SYMBOLS:,} symbols", found=f"{count:,}")
@@ -87,11 +92,32 @@ class Stream:
         if not count:
             reader.end()
             return np.empty(0, np.int64)
+        expected = int(reader.fixed("u32", "checksum"))
         side = Reader(reader.take(reader.varint("length of side information"), "side information"), "model")
         tape = player(self.coder, reader.take(reader.remaining, "symbols"))
-        symbols = self.model.decode(side, tape, count)
+        n_symbols = count * math.prod(transform.growth for transform in self.transforms)
+        symbols = self.model.decode(side, tape, n_symbols)
         side.end()
-        return undo(self.transforms, symbols)
+        check_end(tape)
+        values = undo(self.transforms, symbols)
+        check(values, expected, "coded stream")
+        return values
+
+
+def checksum(values: NDArray[np.integer], sealed: bytes = b"") -> int:
+    """CRC-32 of `sealed` and of integers as little-endian int64."""
+    return zlib.crc32(np.ascontiguousarray(values, "<i8").data, zlib.crc32(sealed))
+
+
+def check(values: NDArray[np.integer], expected: int, where: str, sealed: bytes = b"") -> None:
+    """Return only if decoded values have the checksum that was sent.
+
+    Raises:
+        ChecksumMismatch: they do not.
+    """
+    found = checksum(values, sealed)
+    if found != expected:
+        raise ChecksumMismatch(where, expected=f"CRC-32 {expected:08x}", found=f"{found:08x}")
 
 
 def smallest(candidates: Sequence[Stream], values: NDArray[np.integer]) -> tuple[int, Coded]:

@@ -11,28 +11,40 @@ Example:
     [5, 4, 7]
 """
 
+# Kernels carry no annotations: numba infers their types, and accepts no typing constructs inside.
+# mypy: allow-untyped-defs, allow-incomplete-defs, no-check-untyped-defs
+
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.entropy.jit import kernel
+
 Integers = NDArray[np.int64]
 
 
-class Transform(Protocol):
+class Transform(ABC):
     """A reversible map of integer arrays."""
 
+    __slots__ = ()
+
+    @property
+    def growth(self) -> int:
+        """Numbers that come out for each that goes in."""
+        return 1
+
+    @abstractmethod
     def forward(self, values: Integers) -> Integers:
         """What the entropy model sees."""
-        ...
 
+    @abstractmethod
     def inverse(self, values: Integers) -> Integers:
         """What went into `forward`."""
-        ...
 
 
 def apply(transforms: Sequence[Transform], values: NDArray[np.integer]) -> Integers:
@@ -52,7 +64,7 @@ def undo(transforms: Sequence[Transform], values: NDArray[np.integer]) -> Intege
 
 
 @dataclass(frozen=True, slots=True)
-class Zigzag:
+class Zigzag(Transform):
     """Signed to unsigned: 0, -1, 1, -2, ... become 0, 1, 2, 3, ..."""
 
     def forward(self, values: Integers) -> Integers:
@@ -63,7 +75,7 @@ class Zigzag:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(Transform):
     """Differences along one axis; the first element stays."""
 
     axis: int = 0
@@ -76,7 +88,20 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Transpose:
+class Offset(Transform):
+    """Distances from one value."""
+
+    base: int
+
+    def forward(self, values: Integers) -> Integers:
+        return values - self.base
+
+    def inverse(self, values: Integers) -> Integers:
+        return values + self.base
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(Transform):
     """A flat array of `rows` x `columns` read column by column."""
 
     rows: int
@@ -90,10 +115,14 @@ class Transpose:
 
 
 @dataclass(frozen=True, slots=True)
-class Planes:
+class Planes(Transform):
     """Unsigned numbers below 2^(8 x count) as `count` planes of bytes, lowest first."""
 
     count: int = 2
+
+    @property
+    def growth(self) -> int:
+        return self.count
 
     def forward(self, values: Integers) -> Integers:
         flat = values.reshape(-1)
@@ -109,29 +138,53 @@ class Planes:
         return total
 
 
+@kernel
+def _predict(rows, coefficients, inverse):
+    """Replace a table by its residuals or back, in place; `coefficients` holds one row of weights per column."""
+    count, columns = rows.shape
+    memory = np.zeros((columns, coefficients.shape[1]), np.int64)
+    for at in range(count):
+        for column in range(columns):
+            past = memory[column]
+            total = np.int64(0)
+            for back in range(past.size):
+                total += coefficients[column, back] * past[back]
+            guess = (total + 16) >> 5
+            seen = rows[at, column]
+            if inverse:
+                seen += guess
+                rows[at, column] = seen
+            else:
+                rows[at, column] = seen - guess
+            for back in range(past.size - 1, 0, -1):
+                past[back] = past[back - 1]
+            if past.size:
+                past[0] = seen
+
+
 @dataclass(frozen=True, slots=True)
-class Predict:
-    """Residuals of a flat array of rows, each column predicted in its own way from the rows before.
+class Predict(Transform):
+    """Residuals of a flat array of rows: each column predicted from its own last values, in its own way.
 
     Args:
         columns: numbers per row.
-        orders: one per column: 0 as it is, 1 minus the last row, 2 minus the line through the last two rows.
+        weights: one tuple per column, of the last value, the one before, ...: in 32nds. () leaves a column as it is,
+            (32,) takes differences, (64, -32) continues the line through the last two. What lies before the first row
+            counts as 0.
     """
 
     columns: int
-    orders: tuple[int, ...]
+    weights: tuple[tuple[int, ...], ...]
 
     def forward(self, values: Integers) -> Integers:
-        rows = values.reshape(-1, self.columns)
-        out = rows.copy()
-        for column, order in enumerate(self.orders):
-            for _ in range(order):
-                out[1:, column] = np.diff(out[:, column])
-        return out.reshape(-1)
+        return self._run(values, False)
 
     def inverse(self, values: Integers) -> Integers:
-        out = values.reshape(-1, self.columns).copy()
-        for column, order in enumerate(self.orders):
-            for _ in range(order):
-                out[:, column] = np.cumsum(out[:, column])
-        return out.reshape(-1)
+        return self._run(values, True)
+
+    def _run(self, values: Integers, inverse: bool) -> Integers:
+        taps = max((len(row) for row in self.weights), default=0)
+        coefficients = np.array([row + (0,) * (taps - len(row)) for row in self.weights], np.int64)
+        rows = values.reshape(-1, self.columns).copy()
+        _predict(rows, coefficients.reshape(self.columns, taps), inverse)
+        return rows.reshape(-1)
