@@ -8,8 +8,8 @@ The names and shapes are not sent: the decoder knows them from the architecture 
     steps     half precision in two byte planes, high bytes first; for `rows` exponents, then depths
     vectors   half precision in two byte planes: biases
 
-Each stream is stored as it is or as raw LZMA, whichever is smaller; a leading byte says which. `values` rebuilds code
-times step in float32, exactly the value that was trained.
+Each stream is stored as it is, as raw LZMA or, codes only, by our own models (`lab.entropy.weightstream`), whichever is
+smallest; a leading byte says which. `values` rebuilds code times step in float32, exactly the value that was trained.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.bitstream import Reader, Section, varint
+from lab.entropy import weightstream
 from lab.errors import BitstreamError, UnknownSyntax
 
 KINDS = ("tensor", "channel", "fp4", "rows")
@@ -31,7 +32,8 @@ _FP4_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 _FP4_BLOCK = 32
 _MAX_DEPTH = 8
 _STREAMS = ("codes", "steps", "vectors")
-_STORED, _LZMA = 0, 1
+_STORED, _LZMA, _MODELLED = 0, 1, 2
+_NAMES = {_STORED: "stored", _LZMA: "lzma", _MODELLED: "entropy coded"}
 _FILTERS = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
 
 
@@ -90,6 +92,7 @@ def write(tensors: Iterable[StoredTensor], kind: str) -> bytes:
         kind: one of KINDS.
     """
     codes, exponents, depths = bytearray(), bytearray(), bytearray()
+    integers: list[NDArray[Any]] = []
     steps: list[NDArray[np.float16]] = []
     vectors: list[NDArray[np.float16]] = []
     for tensor in tensors:
@@ -98,15 +101,21 @@ def write(tensors: Iterable[StoredTensor], kind: str) -> bytes:
             continue
         if kind == "fp4":
             codes += _nibbles(tensor.codes.astype(np.uint8).reshape(-1))
+            integers.append(weightstream.ordered_fp4(tensor.codes.astype(np.uint8).reshape(tensor.shape)))
         elif kind == "rows":
-            codes += _pack_rows(tensor.codes.astype(np.int8).reshape(tensor.shape[0], -1), tensor.depths)
+            rows = tensor.codes.astype(np.int8).reshape(tensor.shape[0], -1)
+            codes += _pack_rows(rows, tensor.depths)
+            integers.append(rows[tensor.depths > 0])
             exponents += tensor.exponents.tobytes()
             depths += tensor.depths.tobytes()
         else:
             codes += tensor.codes.astype(np.int8).tobytes()
+            integers.append(tensor.codes.astype(np.int8))
         steps.append(tensor.steps)
     streams = (bytes(codes), bytes(exponents + depths) if kind == "rows" else _planes(steps), _planes(vectors))
     coded = [_squeeze(stream) for stream in streams]
+    own = bytes([_MODELLED]) + weightstream.encode(integers, methods=("tensors",)).payload
+    coded[0] = min(coded[0], own, key=len)
     return b"".join(varint(len(stream)) for stream in coded) + b"".join(coded)
 
 
@@ -126,7 +135,7 @@ def read(section: bytes, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> di
     steps = _expand(coded[1], _step_bytes(kind, big), "steps")
     vectors = _unplanes(_expand(coded[2], 2 * n_vector, "vectors"))
     rows = _rows(steps, big) if kind == "rows" else {}
-    codes = Reader(_expand(coded[0], _code_bytes(kind, big, rows), "codes"), "codes")
+    codes = _integers(coded[0], kind, big, rows)
     halves = np.empty(0, np.float16) if kind == "rows" else _unplanes(steps)
     for what, values in (("steps", halves), ("vectors", vectors)):
         if not np.isfinite(values).all():
@@ -138,14 +147,13 @@ def read(section: bytes, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> di
         if name in big:
             exponents, depths = rows.get(name, none)
             step = halves[at_step : at_step + _n_steps(kind, shape)]
-            integer = _codes(kind, codes, shape, depths)
+            integer = codes[name]
             at_step += len(step)
         else:
             n = math.prod(shape)
             (exponents, depths), step, integer = none, halves[:0], vectors[at_vector : at_vector + n].reshape(shape)
             at_vector += n
         out[name] = Stored(shape=shape, codes=integer, steps=step, exponents=exponents, depths=depths)
-    codes.end()
     return out
 
 
@@ -174,7 +182,7 @@ def children(section: bytes, tensors: Iterable[Stored]) -> tuple[Section, ...]:
     ideal = sum(_entropy_bits(tensor.codes) for tensor in tensors if len(tensor.shape) >= 2)
     out = [Section(name="lengths", kind="varints", offset=0, n_bytes=at)]
     for name, stream in zip(_STREAMS, coded, strict=True):
-        kind = "stored" if stream[:1] == bytes([_STORED]) else "lzma"
+        kind = _NAMES[stream[0]]
         bits = ideal if name == "codes" else None
         out.append(Section(name=name, kind=kind, offset=at, n_bytes=len(stream), ideal_bits=bits))
         at += len(stream)
@@ -187,6 +195,39 @@ def _streams(section: bytes) -> list[bytes]:
     coded = [reader.take(length, name) for name, length in zip(_STREAMS, lengths, strict=True)]
     reader.end()
     return coded
+
+
+def _integers(
+    stream: bytes,
+    kind: str,
+    big: Mapping[str, tuple[int, ...]],
+    rows: Mapping[str, tuple[NDArray[np.int8], NDArray[np.uint8]]],
+) -> dict[str, NDArray[Any]]:
+    """The integer codes of every matrix and convolution, by name."""
+    none = np.empty(0, np.uint8)
+    depths = {name: rows[name][1] if name in rows else none for name in big}
+    if stream[:1] != bytes([_MODELLED]):
+        codes = Reader(_expand(stream, _code_bytes(kind, big, rows), "codes"), "codes")
+        out = {name: _codes(kind, codes, shape, depths[name]) for name, shape in big.items()}
+        codes.end()
+        return out
+    sent = dict(big)
+    if kind == "rows":
+        sent = {name: (int((depths[name] > 0).sum()), math.prod(shape[1:])) for name, shape in big.items()}
+    lowest, highest = (0, 15) if kind == "fp4" else (-128, 127)
+    out = {}
+    for (name, shape), found in zip(big.items(), weightstream.decode(stream[1:], list(sent.values())), strict=True):
+        if found.size and not lowest <= int(found.min()) <= int(found.max()) <= highest:
+            raise UnknownSyntax("weights, codes", expected=f"{lowest} to {highest}", found="others")
+        if kind == "fp4":
+            out[name] = weightstream.fp4_of(found)
+        elif kind == "rows":
+            whole = np.zeros((shape[0], math.prod(shape[1:])), np.int16)
+            whole[depths[name] > 0] = found
+            out[name] = whole.reshape(shape)
+        else:
+            out[name] = found.astype(np.int8)
+    return out
 
 
 def _codes(kind: str, codes: Reader, shape: tuple[int, ...], depths: NDArray[np.uint8]) -> NDArray[Any]:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from lab.bitstream import Field, Reader, Section, Table
 from lab.entropy.bounds import Account, order0_bits
 from lab.entropy.coders import Coder, Shares, check_end, emit, joined, player
-from lab.entropy.models import Adaptive, Integers, Model
+from lab.entropy.models import Adaptive, GolombRice, Integers, Model
 from lab.entropy.shapemodels import Gaussian, Laplace, Student
 from lab.entropy.streams import check, checksum
-from lab.entropy.transforms import Delta, Offset, Predict, Transform, apply, undo
+from lab.entropy.transforms import Delta, Offset, Predict, Transform, Zigzag, apply, undo
 from lab.errors import EntropyError, UnknownSyntax
 
 MODELS: tuple[Model, ...] = (
@@ -33,6 +33,7 @@ MODELS: tuple[Model, ...] = (
     Adaptive(step=8, most=1 << 15),
     Adaptive(step=24, order=1),
     Adaptive(step=24, order=2),
+    GolombRice(),
 )
 MOST_TAPS = 8
 MOST_VALUES = 1 << 20
@@ -65,7 +66,8 @@ class Choice:
     @property
     def transforms(self) -> tuple[Transform, ...]:
         """What stands ahead of the model."""
-        return Offset(self.base), Predict(1, (self.weights,))
+        chain: tuple[Transform, ...] = (Offset(self.base), Predict(1, (self.weights,)))
+        return (*chain, Zigzag()) if isinstance(MODELS[self.model], GolombRice) else chain
 
     def side(self) -> bytes:
         """These choices as bytes."""
@@ -145,9 +147,9 @@ def decode(
             "table of integers, shape", expected=f"1 to {most_values:,} numbers", found=f"{rows:,} x {columns:,}"
         )
     side = Reader(reader.take(int(head["side"]), "side information"), "table of integers, side information")
-    if columns * 3 > side.remaining:
+    if columns * 2 > side.remaining:
         raise UnknownSyntax(
-            "table of integers, columns", expected=f"{side.remaining // 3:,} or fewer", found=f"{columns:,}"
+            "table of integers, columns", expected=f"{side.remaining // 2:,} or fewer", found=f"{columns:,}"
         )
     tape = player(coder, reader.take(reader.remaining, "symbols"))
     out = np.empty((rows, columns), np.int64)

@@ -120,15 +120,15 @@ def decompress(
         most_bytes: refuse larger contents; by default what the disk has room for.
 
     Raises:
-        BitstreamError: not a container, cut short, or damaged.
-        EntropyError: no such file, `out` exists, or no room for the content.
+        BitstreamError: not a container, cut short, damaged, or larger than `most_bytes`.
+        EntropyError: no such file, or `out` exists.
     """
     coded_bytes = _size_of(source)
     with source.open("rb") as coded:
         size = _read_head(coded)
         room = shutil.disk_usage(out.resolve().parent).free if most_bytes is None else most_bytes
         if size > room:
-            raise EntropyError(str(source), expected=f"a content of at most {room:,} bytes", found=f"{size:,}")
+            raise UnknownSyntax("tac, size", expected=f"a content of at most {room:,} bytes", found=f"{size:,}")
         digest, outcome = hashlib.sha256(), Outcome(n_bytes=size, coded_bytes=coded_bytes)
         with _whole(out, replace) as target:
             done = 0

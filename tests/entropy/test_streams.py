@@ -42,7 +42,8 @@ def test_a_coder_adds_little_to_the_information_of_its_model(model: str, coder: 
     values = np.random.default_rng(5).geometric(0.3, 500) - 1
     stream = Stream(model=MODELS[model], coder=coder)
     coded = stream.encode(values)
-    assert coded.ideal_bits / 8 <= len(coded.payload) - coded.side_bytes <= 1.002 * coded.ideal_bits / 8 + 5
+    # zero bytes at the end of a range-coded payload are not written
+    assert coded.ideal_bits / 8 - 1 <= len(coded.payload) - coded.side_bytes <= 1.002 * coded.ideal_bits / 8 + 5
 
 
 def test_a_truncated_stream_is_refused_at_every_byte() -> None:
