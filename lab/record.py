@@ -122,7 +122,7 @@ def _custody(contract: Contract, result: Evaluated, commit: str, dirty: bool) ->
         "source_sha256": contract.source.sha256,
         "commit": commit,
         "dirty": dirty,
-        "device": result.axis,
+        "device": official.device(result.axis),
         "decoder": official.decoder(contract, result.axis),
         "versions": custody.versions(),
         "machine": custody.machine(),

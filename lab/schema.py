@@ -16,6 +16,8 @@ from lab.contract import Contract, Score
 from lab.errors import LedgerError, SchemaMismatch, ScoreMismatch
 
 SCHEMA = "lab.run/1"
+# What was measured on any other axis is advisory, and no rule can promote it.
+PROMOTING_AXES = ("cpu", "cuda")
 VERDICTS = ("promoted", "rejected", "open")
 GRADES = ("A++", "A", "A-negative", "empirical", "derivation", "prediction", "external", "invalid")
 TOTAL_TOLERANCE = 1e-9
@@ -171,6 +173,12 @@ def validate(record: Any, contract: Contract, where: str, *, entering: bool = Fa
         raise SchemaMismatch(where, expected=f"schema {SCHEMA}", found=repr(record["schema"])[:100])
     if record["contract"] != contract.name:
         raise SchemaMismatch(where, expected=f"contract {contract.name!r}", found=repr(record["contract"])[:60])
+    axis = str(record["evaluation"]["axis"])
+    if record["verdict"] == "promoted" and axis not in PROMOTING_AXES:
+        raise SchemaMismatch(
+            f"{where}, verdict", expected=f"no promotion on the axis {axis[:60]!r}", found="promoted",
+            fix="measure on Linux x86-64: what other machines measure is advisory",
+        )  # fmt: skip
     return _score(record, contract, where)
 
 

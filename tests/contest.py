@@ -195,8 +195,11 @@ def pairs_of_raw(path: Path, batch_size: int) -> Any:
 
 
 def restated(source: Path, raw: Path, segnet: Any, posenet: Any, batch_size: int = 16) -> dict[str, float]:
-    """Components of a raw file against a source, as the published evaluator's loop gives them."""
-    pose_sum, seg_sum, count = torch.zeros([]), torch.zeros([]), 0
+    """Components of a raw file against a source, as the published evaluator's loop gives them.
+
+    `pixels` beside them is the exact count of pixels whose class differs: the loop's own mean is a float32.
+    """
+    pose_sum, seg_sum, count, pixels = torch.zeros([]), torch.zeros([]), 0, 0
     with torch.inference_mode():
         for truth, decoded in zip(pairs_of_video(source, batch_size), pairs_of_raw(raw, batch_size), strict=True):
             answers = []
@@ -205,9 +208,36 @@ def restated(source: Path, raw: Path, segnet: Any, posenet: Any, batch_size: int
                 answers.append((posenet((pose_input - 127.5) / 63.75), segnet(segnet_input)))
             (pose_truth, seg_truth), (pose, seg) = answers
             pose_sum += (pose_truth[:, :6] - pose[:, :6]).pow(2).mean(dim=1).sum()
-            seg_sum += (seg_truth.argmax(dim=1) != seg.argmax(dim=1)).float().mean(dim=(1, 2)).sum()
+            differs = seg_truth.argmax(dim=1) != seg.argmax(dim=1)
+            seg_sum += differs.float().mean(dim=(1, 2)).sum()
+            pixels += int(differs.sum())
             count += len(truth)
-    return {"segnet": float(seg_sum / count), "posenet": float(pose_sum / count), "pairs": count}
+    return {"segnet": float(seg_sum / count), "posenet": float(pose_sum / count), "pairs": count, "pixels": pixels}
+
+
+def report(found: dict[str, float], archive_bytes: int, videos_bytes: int) -> str:
+    """A report as the published evaluator prints it, over what its loop found.
+
+    Args:
+        videos_bytes: size of everything below the videos folder, which it divides by.
+    """
+    rate = archive_bytes / videos_bytes
+    score = 100 * found["segnet"] + math.sqrt(found["posenet"] * 10) + 25 * rate
+    lines = [
+        "=== Evaluation config ===",
+        "  batch_size: 16",
+        "  device: cpu",
+        "  num_threads: 2",
+        "  seed: 1234",
+        f"=== Evaluation results over {found['pairs']} samples ===",
+        f"  Average PoseNet Distortion: {found['posenet']:.8f}",
+        f"  Average SegNet Distortion: {found['segnet']:.8f}",
+        f"  Submission file size: {archive_bytes:,} bytes",
+        f"  Original uncompressed size: {videos_bytes:,} bytes",
+        f"  Compression Rate: {rate:.8f}",
+        f"  Final score: 100*segnet_dist + √(10*posenet_dist) + 25*rate = {score:.2f}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def total(segnet: float, posenet: float, archive_bytes: int, source_bytes: int) -> float:

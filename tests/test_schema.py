@@ -32,6 +32,18 @@ def record(made: Contract) -> dict[str, Any]:
     return copy.deepcopy(a_draft(made)[0])
 
 
+def test_nothing_is_promoted_on_an_advisory_axis(made: Contract, record: dict[str, Any]) -> None:
+    record["verdict"] = "promoted"
+    record["evaluation"]["axis"] = "cpu"
+    schema.validate(record, made, "here")
+    for axis in ("cpu advisory", "cuda advisory", "mps"):
+        record["evaluation"]["axis"] = axis
+        with pytest.raises(SchemaMismatch, match="no promotion on the axis"):
+            schema.validate(record, made, "here")
+    record["verdict"] = "open"
+    schema.validate(record, made, "here")
+
+
 def fits(value: Any, rule: dict[str, Any]) -> bool:
     """A reader of the part of JSON Schema that we publish, written apart from the code under test."""
     names = {

@@ -140,6 +140,8 @@ def _clone(repository: str, target: Path, files: list[str], monitor: Monitor) ->
     monitor("cloning", 0, 2)
     _git(["clone", "--quiet", "--depth", "1", repository, str(target)], repository)
     monitor("cloning", 1, 2)
+    # Without its filters, which many machines lack, `lfs pull` ends well and leaves pointers behind.
+    _git(["-C", str(target), "lfs", "install", "--local"], repository)
     _git(["-C", str(target), "lfs", "pull", "--include", ",".join(files)], repository)
     monitor("cloning", 2, 2)
 

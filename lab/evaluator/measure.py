@@ -154,6 +154,7 @@ class Evaluator:
             "sizes": [contract.frame_size, contract.model_size, contract.n_pairs],
             "axis": self.axis,
             "decoder": official.decoder(contract, self.axis),
+            "device": official.device(self.axis),
             "evaluator": digest(),
             "versions": custody.versions(("torch", "numpy", "av", "timm", "segmentation-models-pytorch")),
             "machine": custody.machine()["processor"],

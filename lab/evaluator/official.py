@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lab import custody
@@ -49,6 +50,18 @@ def decoder(contract: Contract, axis: str) -> str:
     if contract.kind != KIND or not axis.startswith("cuda"):
         return _PYAV
     return "dali " + custody.versions(_dali_distributions()).get(_first(_dali_distributions()), "unknown")
+
+
+def device(axis: str) -> str:
+    """What runs the networks on an axis: the card with the libraries that drive it, or the processor as `cpu`.
+
+    Notes:
+        The processor's model stands beside it, under `machine`. Two cards of one axis need not score alike.
+    """
+    if not axis.startswith("cuda"):
+        return axis
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "no card"
+    return f"{axis}: {card}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
 
 
 def source_pairs(contract: Contract, axis: str) -> Iterator[NDArray[np.uint8]]:

@@ -13,6 +13,8 @@ UNPACK_LIMIT_BYTES = 1 << 26
 WORK_PER_BYTE = 4
 REPRODUCE_LIMIT_BYTES = 1 << 22
 DEPTH_LIMIT = 5
+LOOKS_PER_BYTE = 4
+LEAST_LOOK_BYTES = 1 << 12
 PARTS_LIMIT = 512
 BLOCKS = 64
 BLOCK_BYTES = 1024
@@ -71,14 +73,17 @@ class Budget:
     """Bytes that may still be unpacked while one archive is read: those that are kept, and all that were tried.
 
     A reading that fails half way gives its bytes back, but not its work, so that time is bounded as well as memory.
+    Runs may be looked at again and again, divided in other ways; `may_look` bounds that too, and what is left after it
+    stays unexplained.
     """
 
-    __slots__ = ("left", "reproduce", "where", "work")
+    __slots__ = ("left", "looks", "reproduce", "where", "work")
 
     def __init__(self, where: str, n_bytes: int = UNPACK_LIMIT_BYTES) -> None:
         self.where = where
         self.left = n_bytes
         self.work = WORK_PER_BYTE * n_bytes
+        self.looks = LOOKS_PER_BYTE * n_bytes
         self.reproduce = REPRODUCE_LIMIT_BYTES
 
     def spend(self, n_bytes: int) -> None:
@@ -93,6 +98,11 @@ class Budget:
             raise PacketError(
                 self.where, expected=f"at most {UNPACK_LIMIT_BYTES:,} bytes unpacked", found="a bomb", fix="delete it"
             )
+
+    def may_look(self, n_bytes: int) -> bool:
+        """Whether a run may be tried against every format; a short one counts as much as a page."""
+        self.looks -= max(n_bytes, LEAST_LOOK_BYTES)
+        return self.looks >= 0
 
     def may_reproduce(self, n_bytes: int) -> bool:
         """Whether bytes may be encoded again as a proof: encoding is slow, so an archive gets a few megabytes of it."""

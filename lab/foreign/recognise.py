@@ -22,10 +22,16 @@ def recognise(data: bytes, budget: Budget, depth: int = 0) -> Found:
     Raises:
         PacketError: reading them would unpack more than the budget.
     """
-    if depth < DEPTH_LIMIT and data:
-        found = _stream(data, budget, depth) or _table(data) or _divided(data, budget, depth)
-        if found is not None:
-            return found
+    return _explained(data, budget, depth) or _unexplained(data)
+
+
+def _explained(data: bytes, budget: Budget, depth: int) -> Found | None:
+    if depth >= DEPTH_LIMIT or not data or not budget.may_look(len(data)):
+        return None
+    return _stream(data, budget, depth) or _table(data) or _divided(data, budget, depth)
+
+
+def _unexplained(data: bytes) -> Found:
     return Found(
         format="unexplained bytes",
         strength=Strength.NONE,
@@ -70,19 +76,16 @@ def _table(data: bytes) -> Found | None:
 
 def _divided(data: bytes, budget: Budget, depth: int) -> Found | None:
     for how, runs in _splits(data, budget):
-        parts = []
-        for name, start, end in runs:
-            run = data[start:end]
-            if name == "length":
-                found = Found(
-                    format="length", strength=Strength.PARSED, evidence="the size of a part", n_bytes=len(run),
-                    entropy_bits=entropy_bits(run),
-                )  # fmt: skip
-            else:
-                found = recognise(run, budget, depth + 1)
-            parts.append(Part(name=name, offset=start, found=found))
-        bodies = [part for part in parts if part.name != "length"]
-        if sum(part.found.strength.proves for part in bodies) and _agree(bodies, how):
+        known = [None if name == "length" else _explained(data[start:end], budget, depth + 1)
+                 for name, start, end in runs]  # fmt: skip
+        n_bodies = sum(name != "length" for name, _, _ in runs)
+        # Entropy takes longest, so it is taken of a division that counts and of no other.
+        if _counts(sum(found is not None for found in known), n_bodies, how):
+            parts = [
+                Part(name=name, offset=start, found=found or _plain(name, data[start:end]))
+                for (name, start, end), found in zip(runs, known, strict=True)
+            ]
+            bodies = [part for part in parts if part.name != "length"]
             return Found(
                 format=how, strength=Strength.PARSED, evidence=f"{len(bodies)} parts whose sizes give every byte",
                 n_bytes=len(data), entropy_bits=entropy_bits(data), parts=tuple(_named(parts)),
@@ -91,9 +94,18 @@ def _divided(data: bytes, budget: Budget, depth: int) -> Found | None:
     return None
 
 
-def _agree(bodies: list[Part], how: str) -> bool:
+def _plain(name: str, run: bytes) -> Found:
+    if name != "length":
+        return _unexplained(run)
+    return Found(
+        format="length", strength=Strength.PARSED, evidence="the size of a part", n_bytes=len(run),
+        entropy_bits=entropy_bits(run),
+    )  # fmt: skip
+
+
+def _counts(n_proven: int, n_bodies: int, how: str) -> bool:
     """Unexplained bytes may follow streams; else a division that explains half of its parts or fewer is chance."""
-    return 2 * sum(part.found.strength.proves for part in bodies) > len(bodies) or how == "streams back to back"
+    return n_proven > 0 and (2 * n_proven > n_bodies or how == "streams back to back")
 
 
 def _splits(data: bytes, budget: Budget) -> Iterator[Split]:

@@ -12,6 +12,8 @@ import ast
 import json
 import math
 import struct
+from itertools import accumulate
+from operator import getitem
 from typing import NamedTuple
 
 from lab.foreign.evidence import Strength
@@ -23,6 +25,9 @@ F16_LEAST = 16
 F16_NORMAL = 2.0**-14
 F16_RANGE = 4096
 _KEY_LIMIT = 64
+# Second byte of a code in zigzag order, then its first byte, to the signed figure.
+_ZIGZAG = tuple(tuple(code >> 1 if not code & 1 else -(code >> 1) - 1 for code in range(256 * high, 256 * high + 256))
+                for high in (0, 1))  # fmt: skip
 
 
 class Reading(NamedTuple):
@@ -145,12 +150,13 @@ def latents(data: bytes) -> Reading | None:
         return None
     if not all(map(math.isfinite, lows)) or not all(math.isfinite(step) and step > 0.0 for step in steps):
         return None
-    codes = [0] * columns
-    for at in range(rows * columns):
-        coded = low_plane[at] | high_plane[at] << 8
-        column = at % columns
-        codes[column] += coded >> 1 if not coded & 1 else -(coded >> 1) - 1
-        if not 0 <= codes[column] <= 254:
+    # A sum of 0 to 254 takes deltas of at most as much, whose second byte is 0 or 1.
+    if high_plane.strip(b"\0\1"):
+        return None
+    for column in range(columns):
+        deltas = map(getitem, map(_ZIGZAG.__getitem__, high_plane[column::columns]), low_plane[column::columns])
+        codes = list(accumulate(deltas))
+        if min(codes) < 0 or max(codes) > 254:
             return None
     evidence = f"{rows} x {columns} deltas whose {rows * columns:,} running sums all stay codes of 0 to 254"
     runs = (

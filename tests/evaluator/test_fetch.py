@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -101,8 +102,40 @@ def test_a_clone_is_used_where_the_network_allows(
     monkeypatch.setattr(fetch.subprocess, "run", git)
     assert len(fetch.fetch(small, source=None, monitor=silent)) == 3
     assert asked[0][-2] == "https://github.com/commaai/comma_video_compression_challenge"
-    assert asked[1][-4:-1] == ["lfs", "pull", "--include"]
-    assert set(asked[1][-1].split(",")) == set(CONTENT)
+    assert asked[1][-3:] == ["lfs", "install", "--local"]
+    assert asked[2][-4:-1] == ["lfs", "pull", "--include"]
+    assert set(asked[2][-1].split(",")) == set(CONTENT)
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("git", "git-lfs"))), reason="git-lfs is not installed")
+def test_a_real_clone_brings_large_files_as_well(
+    small: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git and git-lfs themselves, against a repository on this machine whose files are pointers in its history."""
+    home, origin = tmp_path / "home", checkout(tmp_path / "origin")
+    home.mkdir()
+    for name, value in {
+        "HOME": str(home),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(home / "config"),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+        done = subprocess.run(["git", "-C", str(origin), *who, *words], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    git("init", "--quiet")
+    git("lfs", "install", "--local")
+    git("lfs", "track", "*.mkv", "*.safetensors")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "a contest")
+    assert git("show", "HEAD:videos/0.mkv").startswith("version https://git-lfs")
+    real = fetch.wanted(small)[1]
+    monkeypatch.setattr(fetch, "wanted", lambda contract: (origin.as_uri(), real))
+    assert len(fetch.fetch(small, source=None, monitor=silent)) == 3
+    assert small.source_path.read_bytes() == b"a video"
 
 
 def test_offline_is_one_clear_line(
@@ -117,6 +150,8 @@ def test_offline_is_one_clear_line(
     assert cli.main(["--ledgers", str(tmp_path), "contract", "fetch", "comma-2026"]) == 1
     captured = capsys.readouterr()
     assert "Could not resolve host" in captured.err and "--from DIR" in captured.err
+    # Two lines at most: the stage that was begun, and the reason with what to do next.
+    assert len([line for line in captured.err.splitlines() if line.startswith("lab: ")]) == 1
     assert len(captured.err.strip().splitlines()) <= 2
 
 

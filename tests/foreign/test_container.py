@@ -179,6 +179,26 @@ def resized(data: bytes, plain: int) -> bytes:
     return patched(patched(data, 22, struct.pack("<I", plain)), central(data) + 24, struct.pack("<I", plain))
 
 
+def nested(content: bytes, levels: int) -> bytes:
+    """Parts with their lengths in front, inside of parts with their lengths in front, and so on."""
+    for _ in range(levels):
+        content = (struct.pack("<I", len(content)) + content) * 2
+    return content
+
+
+def crowded(n_bytes: int) -> bytes:
+    """Lists of five hundred parts, each a list of five hundred parts of noise: many runs that all must be tried."""
+    noise = random.Random(9)
+    inner = b"".join(struct.pack("<I", 13) + noise.randbytes(13) for _ in range(500))
+    return (struct.pack("<I", len(inner)) + inner) * min(500, n_bytes // len(inner))
+
+
+def ladder(rows: int) -> bytes:
+    """A table of latents of one column that fits until its last row."""
+    planes = bytes(2 * rows - 1) + b"\1"
+    return struct.pack("<II2e", rows, 1, -1.0, 0.5) + planes
+
+
 SMALL_BOMB = bomb(8 << 20)
 HOSTILE = {
     "a large claim": bomb(128 << 20),
@@ -201,6 +221,36 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(name: str) -> None:
         tracemalloc.stop()
     assert time.process_time() - started < 15.0
     assert peak < 4 * container.CLAIM_LIMIT_BYTES
+
+
+EXHAUSTING = {
+    "divisions within divisions": nested(random.Random(4).randbytes(1 << 18), 5),
+    "thousands of small runs": crowded(4 << 20),
+    "a long table that fails at its end": ladder(1 << 20),
+    "many tensors": struct.pack("<I", 4096) + b"".join(
+        struct.pack("<I", 4) + f"{n:04d}".encode() + struct.pack("<IIfI", 1, 1000, 0.5, 1000) + bytes(1000)
+        for n in range(4095)
+    ),
+    "objects within objects": b'{"a":' * 100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(EXHAUSTING))
+def test_bytes_that_invite_a_long_search_end_in_bounded_time_and_memory(name: str) -> None:
+    """Nothing here is dishonest, so nothing is refused; what the search does not reach stays unexplained."""
+    data = stored("a", EXHAUSTING[name])
+    started = time.process_time()
+    found = anatomy.anatomy(data, "exhausting.zip")
+    assert time.process_time() - started < 20.0
+    assert sum(section["n_bytes"] for section in found["sections"]) == len(data)
+
+
+def test_a_search_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound itself: with nothing left to look with, even a plain format stays unexplained, and is accounted for."""
+    data = stored("a", brotli.compress(b'{"rows": 3}' * 9))
+    assert anatomy.anatomy(data, "x.zip")["proofs"][0]["format"] == "brotli"
+    monkeypatch.setattr("lab.foreign.evidence.LOOKS_PER_BYTE", 0)
+    assert anatomy.anatomy(data, "x.zip")["proofs"][0]["strength"] == "unexplained"
 
 
 def test_damage_anywhere_is_refused_or_accounted_for() -> None:
