@@ -107,6 +107,14 @@ def report_of_fewer(folder: Path, run: Run, ledger: Ledger) -> None:
     (folder / "report.txt").write_text(text.replace("over 2 samples", "over 1 samples"))
 
 
+def report_with_a_stray_file(folder: Path, run: Run, ledger: Ledger) -> None:
+    """As the contest prints it where a file of eighteen bytes lies beside the video."""
+    path, size = folder / "report.txt", run.data["evaluation"]["source_bytes"]
+    text = path.read_text()
+    assert f"size: {size:,} bytes" in text
+    path.write_text(text.replace(f"size: {size:,} bytes", f"size: {size + 18:,} bytes"))
+
+
 def evaluation_better(folder: Path, run: Run, ledger: Ledger) -> None:
     edit(folder / "evaluation.json", evaluation__segnet=0.0)
 
@@ -142,6 +150,7 @@ def linked(folder: Path, run: Run, ledger: Ledger) -> None:
         (report_of_another, "invalid", "report.txt names the archive abababab"),
         (report_twice, "invalid", "report.txt is not one"),
         (report_of_fewer, "invalid", "report.txt says n_pairs 1"),
+        (report_with_a_stray_file, "invalid", "report.txt says source_bytes"),
         (evaluation_better, "invalid", "evaluation.json and the record differ in evaluation"),
         (evaluation_elsewhere, "invalid", "differ in evaluation"),
         (anatomy_short, "invalid", "does not account for every byte"),

@@ -3,7 +3,8 @@
 Both score the same raw file against the same drawn clip with the same random weights of the real architectures. Each
 turn runs every variant in a fresh process, one after the other, so that what else the machine does meets all alike and
 no variant profits from another's heap; figures are medians over the turns, of the loop alone (imports and weights
-loaded before). Faster modes that are not exact are timed as well, with what they add to the score; they are advisory.
+loaded before). Faster modes that are not exact are timed in the first turn, with what they add to the score; they are
+advisory. On a machine with nothing else to do it takes about three minutes.
 
     python tests/benchmarks/bench_evaluator.py [--pairs N] [--turns N] [--threads N] [--inexact] [--json FILE]
 """
@@ -100,7 +101,9 @@ def ours(drawn: Contract, raw: Path, cache: Path, mode: str, threads: int) -> di
         clock = Clock()
         found = evaluator.measure(raw, silent)
         spent = clock.read()
-    return {"segnet": found.segnet, "posenet": found.posenet, "pairs": len(found.segnet_pairs), **spent}
+    n_pairs = len(found.segnet_pairs)
+    pixels = round(found.segnet * n_pairs * math.prod(drawn.model_size))
+    return {"segnet": found.segnet, "posenet": found.posenet, "pairs": n_pairs, "pixels": pixels, **spent}
 
 
 def _cast(network: nn.Module) -> nn.Module:
@@ -167,8 +170,14 @@ def main() -> int:
         found: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
         turn(folder, "warm", options.threads)  # fills the cache that the warm variant finds
         for number in range(options.turns):
-            for variant in variants if number % 2 == 0 else reversed(variants):
+            measured = variants if number == 0 else EXACT
+            for variant in measured if number % 2 == 0 else reversed(measured):
                 found[variant].append(turn(folder, variant, options.threads))
+                spent = found[variant][-1]
+                print(
+                    f"turn {number + 1} of {options.turns}: {variant:<20} {spent['seconds']:8.3f} s, "
+                    f"processor {spent['cpu_seconds']:8.3f} s", flush=True,
+                )  # fmt: skip
         return told(drawn, found, options)
 
 
@@ -177,16 +186,15 @@ def told(drawn: Contract, found: dict[str, list[dict[str, Any]]], options: argpa
     base = found["plain"]
     seconds = {variant: statistics.median(item["seconds"] for item in items) for variant, items in found.items()}
     ratios = {
-        variant: statistics.median(one["seconds"] / other["seconds"] for one, other in zip(base, items, strict=True))
+        variant: statistics.median(one["seconds"] / other["seconds"] for one, other in zip(base, items, strict=False))
         for variant, items in found.items()
     }
     cpu_ratios = {
         variant: statistics.median(
-            one["cpu_seconds"] / other["cpu_seconds"] for one, other in zip(base, items, strict=True)
+            one["cpu_seconds"] / other["cpu_seconds"] for one, other in zip(base, items, strict=False)
         )
         for variant, items in found.items()
     }
-    pixels = options.pairs * drawn.model_size[0] * drawn.model_size[1]
     rows = []
     for variant, items in found.items():
         rows.append(
@@ -198,7 +206,7 @@ def told(drawn: Contract, found: dict[str, list[dict[str, Any]]], options: argpa
                 "cpu_seconds": round(statistics.median(item["cpu_seconds"] for item in items), 3),
                 "times_faster": round(ratios[variant], 2),
                 "times_less_cpu": round(cpu_ratios[variant], 2),
-                "seg_pixels_off": round(abs(items[0]["segnet"] - base[0]["segnet"]) * pixels, 3),
+                "seg_pixels_off": abs(items[0]["pixels"] - base[0]["pixels"]),
                 "pose_off": abs(items[0]["posenet"] - base[0]["posenet"]),
                 "score_drift": score(drawn, items[0]) - score(drawn, base[0]),
             }
@@ -206,7 +214,7 @@ def told(drawn: Contract, found: dict[str, list[dict[str, Any]]], options: argpa
         row = rows[-1]
         print(
             f"{variant:<20} {row['seconds']:>8.3f} s {row['ms_per_pair']:>8.1f} ms/pair {row['times_faster']:>6.2f}x"
-            f"   cpu {row['cpu_seconds']:>8.3f} s {row['times_less_cpu']:>6.2f}x   seg {row['seg_pixels_off']:>8.2f} px"
+            f"   cpu {row['cpu_seconds']:>8.3f} s {row['times_less_cpu']:>6.2f}x   seg {row['seg_pixels_off']:>6} px"
             f"   pose {row['pose_off']:.1e}   score {row['score_drift']:+.1e}"
         )
     bars = {variant: {"bar": bar, "reached": ratios[variant] >= bar} for variant, bar in BARS.items()}
@@ -228,7 +236,7 @@ def told(drawn: Contract, found: dict[str, list[dict[str, Any]]], options: argpa
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    agree = all(row["seg_pixels_off"] <= 1.01 and row["pose_off"] <= 1e-6 for row in rows if row["exact"])
+    agree = all(row["seg_pixels_off"] <= 1 and row["pose_off"] <= 1e-6 for row in rows if row["exact"])
     print("components agree with the contest's loop" if agree else "components DISAGREE with the contest's loop")
     return 0 if agree else 1
 

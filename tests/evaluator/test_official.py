@@ -54,6 +54,13 @@ def decoded(drawn: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the reference's answers are kept for all tests of this file."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
 def plain_networks(drawn: Contract) -> tuple[Any, Any]:
     """Both networks as the contest runs them: nothing folded, default layout."""
     from lab.evaluator import official_networks
@@ -82,11 +89,12 @@ def test_frames_are_converted_value_for_value(drawn: Contract) -> None:
     assert np.array_equal(np.stack(ours), theirs.numpy())
 
 
-def test_components_agree_with_the_contest_s_loop(drawn: Contract, decoded: Path, tmp_path: Path) -> None:
+def test_components_agree_with_the_contest_s_loop(
+    drawn: Contract, decoded: Path, plain_networks: tuple[Any, Any], cache: Path
+) -> None:
     """The bar: one pixel of the class maps, and 1e-6 of the pose distortion."""
-    segnet, posenet = plain_networks(drawn)
-    expected = contest.restated(drawn.source_path, decoded, segnet, posenet)
-    evaluator = measure.Evaluator(drawn, axis="cpu", cache=tmp_path)
+    expected = contest.restated(drawn.source_path, decoded, *plain_networks)
+    evaluator = measure.Evaluator(drawn, axis="cpu", cache=cache)
     measured = evaluator.measure(decoded, silent)
     pixels = N_PAIRS * drawn.model_size[0] * drawn.model_size[1]
     assert expected["pairs"] == N_PAIRS and expected["segnet"] > 0.0 and expected["posenet"] > 0.0
@@ -95,7 +103,7 @@ def test_components_agree_with_the_contest_s_loop(drawn: Contract, decoded: Path
     assert abs(measured.posenet - expected["posenet"]) <= 1e-6
     again = evaluator.measure(decoded, silent)
     assert (again.segnet, again.posenet) == (measured.segnet, measured.posenet)
-    assert len(list((tmp_path / "answers").glob("*.npz"))) == 1
+    assert len(list((cache / "answers").glob("*.npz"))) == 1
 
 
 def test_a_report_reads_as_the_contest_s_does(drawn: Contract) -> None:
@@ -227,11 +235,9 @@ def upstream_tree(tmp_path: Path) -> Path:
 
 
 def test_a_submission_made_for_the_contest_evaluates_unchanged(
-    upstream_tree: Path, drawn: Contract, tmp_path: Path
+    upstream_tree: Path, drawn: Contract, cache: Path, tmp_path: Path
 ) -> None:
-    bench = experiment.Bench(
-        ledgers=tmp_path / "ledgers", cache=tmp_path / "cache", work=tmp_path / "work", root=tmp_path
-    )
+    bench = experiment.Bench(ledgers=tmp_path / "ledgers", cache=cache, work=tmp_path / "work", root=tmp_path)
     place = upstream_tree / "submissions" / "flat_grey"
     found = experiment.evaluate(place, drawn, bench, axis="cpu", work=tmp_path / "replay")
     assert found.archive_bytes == (place / "archive.zip").stat().st_size
@@ -272,12 +278,12 @@ done < "$2"
 """
 
 
-def test_a_packet_of_ours_evaluates_in_the_contest_s_flow_and_here_alike(drawn: Contract, tmp_path: Path) -> None:
+def test_a_packet_of_ours_evaluates_in_the_contest_s_flow_and_here_alike(
+    drawn: Contract, plain_networks: tuple[Any, Any], cache: Path, tmp_path: Path
+) -> None:
     """Relative paths, a folder that inflate.sh must make itself, a names file with an empty line, no walls; then the
     contest's loop and report over what came out, and our own verb over the folder as the contest leaves it."""
-    bench = experiment.Bench(
-        ledgers=tmp_path / "ledgers", cache=tmp_path / "cache", work=tmp_path / "work", root=tmp_path
-    )
+    bench = experiment.Bench(ledgers=tmp_path / "ledgers", cache=cache, work=tmp_path / "work", root=tmp_path)
     ours = tmp_path / "submissions" / "ours"
     ours.parent.mkdir()
     experiment.encode(recipe.parse(RECIPE, "conventional/flow"), drawn, bench, ours)
@@ -294,8 +300,7 @@ def test_a_packet_of_ours_evaluates_in_the_contest_s_flow_and_here_alike(drawn: 
     assert done.returncode == 0, done.stderr
     raw = ours / "inflated" / "0.raw"
     assert raw.stat().st_size == drawn.raw_bytes
-    segnet, posenet = plain_networks(drawn)
-    theirs = contest.restated(drawn.source_path, raw, segnet, posenet)
+    theirs = contest.restated(drawn.source_path, raw, *plain_networks)
     archive_bytes = (ours / "archive.zip").stat().st_size
     text = contest.report(theirs, archive_bytes, drawn.source_path.stat().st_size)
     (ours / "report.txt").write_text(text, encoding="utf-8")
@@ -305,7 +310,10 @@ def test_a_packet_of_ours_evaluates_in_the_contest_s_flow_and_here_alike(drawn: 
     told = report.read(text)
     assert (told["n_pairs"], told["archive_bytes"]) == (N_PAIRS, found.archive_bytes)
     assert told["posenet"] == pytest.approx(found.measurement.posenet, abs=1e-6)
-    assert told["total"] == pytest.approx(found.score.total, abs=0.0051)
+    exact = contest.total(theirs["segnet"], theirs["posenet"], archive_bytes, drawn.source_path.stat().st_size)
+    one_pixel = drawn.formula.segnet / (N_PAIRS * drawn.model_size[0] * drawn.model_size[1])
+    assert told["total"] == pytest.approx(exact, abs=0.005 + 1e-9)
+    assert found.score.total == pytest.approx(exact, abs=1.01 * one_pixel + 1e-5)
     ours_text = report.write(
         drawn, found.score, segnet=found.measurement.segnet, posenet=found.measurement.posenet,
         archive_bytes=found.archive_bytes, axis=found.axis,
