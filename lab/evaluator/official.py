@@ -61,7 +61,8 @@ def device(axis: str) -> str:
     if not axis.startswith("cuda"):
         return axis
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "no card"
-    return f"{axis}: {card}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return f"{axis}: {card}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
 
 
 def source_pairs(contract: Contract, axis: str) -> Iterator[NDArray[np.uint8]]:
