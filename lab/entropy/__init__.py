@@ -20,6 +20,7 @@ tile them, and an entropy bound beside the real size (`bounds`):
     posestream     poses, in half precision or on int8 grids: such a table
     sideinfo       selectors and latents: such tables
     weightstream   weights, int8 and four-bit codes; families reach it by `codecs.weights` and `implicit.packing`
+    weightstate    weights that stand alone, with names, shapes and steps
     labelmap       class maps; `mapwriter` encodes them
     lossless       the `.tac` container for any file, over the methods of `blocks`: `lab lossless`
 

@@ -5,7 +5,7 @@
 * `stored`: a byte per code, where codes hardly vary: the other two never expand further than EXPANSION, which bounds
   what a damaged payload can ask of a decoder.
 
-Names and shapes are not sent here: a decoder knows them from its architecture. `encode_state` adds them, and the steps,
+Names and shapes are not sent here: a decoder knows them from its architecture. `weightstate` adds them, and the steps,
 for a payload that stands alone. Four-bit floats are codes like others, once `ordered_fp4` has put them in the order of
 their values; a step per block of 32 comes with them.
 """
@@ -13,15 +13,14 @@ their values; a step per block of 32 comes with them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.bitstream import Field, Reader, Section, Table, varint
+from lab.bitstream import Field, Reader, Section, Table
 from lab.entropy.bounds import Account, order0_bits
 from lab.entropy.coders import Coder, Shares, check_end, emit, joined, player
 from lab.entropy.contextmodels import Mixing
@@ -44,7 +43,6 @@ HEADER = Table(
     ),
 )
 Shape = tuple[int, ...]
-_SCHEMA_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,46 +131,6 @@ def decode(payload: bytes, shapes: Sequence[Shape], *, sealed: bytes = b"") -> l
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def encode_state(codes: Mapping[str, NDArray[np.int8]], steps: Mapping[str, np.float32]) -> CodedWeights:
-    """A payload that stands alone: names and shapes, a float32 step per tensor, and the codes.
-
-    Layout: schema length (varint) | schema (brotli of one line per tensor: name, axes) | steps (f32) | codes.
-    """
-    schema = "\n".join(" ".join([name, *map(str, tensor.shape)]) for name, tensor in codes.items())
-    if not codes or schema.count(" ") != sum(tensor.ndim for tensor in codes.values()):
-        raise EntropyError("weights, names", expected="one tensor or more, names without spaces", found="others")
-    packed = brotli.compress(schema.encode(), quality=11)
-    head = varint(len(packed)) + packed + np.array([steps[name] for name in codes], "<f4").tobytes()
-    coded = encode(list(codes.values()), sealed=head)
-    names = Section(name="names, shapes and steps", kind="brotli, f32", offset=0, n_bytes=len(head))
-    account = Account(
-        n_bytes=len(head) + len(coded.payload),
-        ideal_bits=8 * len(head) + coded.account.ideal_bits,
-        bound_bits=coded.account.bound_bits,
-        bound=coded.account.bound,
-    )
-    sections = (names, *(section.shifted(len(head)) for section in coded.sections))
-    return CodedWeights(payload=head + coded.payload, account=account, sections=sections)
-
-
-def decode_state(payload: bytes) -> tuple[dict[str, NDArray[np.int8]], dict[str, np.float32]]:
-    """Codes and steps by name, from what `encode_state` wrote.
-
-    Raises:
-        BitstreamError: not such a payload, cut short, or damaged.
-    """
-    reader = Reader(payload, "weights")
-    shapes = _schema(reader.take(reader.varint("length of the schema"), "schema"))
-    steps = np.frombuffer(reader.take(4 * len(shapes), "steps"), "<f4").astype(np.float32)
-    head = payload[: reader.offset]
-    tensors = decode(reader.take(reader.remaining, "codes"), list(shapes.values()), sealed=head)
-    for tensor in tensors:
-        if tensor.size and not -128 <= int(tensor.min()) <= int(tensor.max()) <= 127:
-            raise UnknownSyntax("weights, codes", expected="int8", found=f"{tensor.min()} to {tensor.max()}")
-    codes = {name: tensor.astype(np.int8) for name, tensor in zip(shapes, tensors, strict=True)}
-    return codes, dict(zip(shapes, steps, strict=True))
-
-
 def ordered_fp4(nibbles: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Four-bit floats (sign in bit 3) in the order of their values, 0 to 15; -0 comes before 0."""
     return np.where(nibbles & 8, 15 - nibbles, 8 + nibbles).astype(np.uint8)
@@ -244,16 +202,3 @@ def _read_stored(side: Reader, coded: bytes, count: int) -> Integers:
     if len(coded) != count:
         raise BitstreamError("weights, stored", expected=f"{count:,} bytes", found=f"{len(coded):,}")
     return np.frombuffer(coded, np.uint8).astype(np.int64) + int(_LOWEST.read(side))
-
-
-def _schema(packed: bytes) -> dict[str, Shape]:
-    """Names and shapes of tensors."""
-    try:
-        plain = brotli.Decompressor().process(packed, output_buffer_limit=_SCHEMA_LIMIT)
-        lines = bytes(plain).decode().split("\n")
-        shapes = {line.split(" ")[0]: tuple(int(axis) for axis in line.split(" ")[1:]) for line in lines}
-    except (brotli.error, UnicodeDecodeError, ValueError) as error:
-        raise UnknownSyntax("weights, schema", expected="lines of names and axes", found=str(error)[:80]) from None
-    if len(shapes) != len(lines) or any(not 0 <= axis <= MOST_CODES for shape in shapes.values() for axis in shape):
-        raise UnknownSyntax("weights, schema", expected="names once, axes within limits", found="others")
-    return shapes

@@ -25,7 +25,7 @@ from material import poses
 
 from lab import contract
 from lab.codecs.implicit import published
-from lab.entropy import posestream, sideinfo, weightstream
+from lab.entropy import posestream, sideinfo, weightstate
 from lab.entropy.bounds import Account, corrected_bits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,8 +54,8 @@ def archive_rows(shared: Path) -> Iterator[tuple[str, Account, float | None, str
     with zipfile.ZipFile(shared / "archives" / "pr104_qhnerv_ft_best.zip") as archive:
         found = published.parse(archive.read(archive.namelist()[0]))
     sizes = {section.name: section.n_bytes for section in found.sections}
-    coded = weightstream.encode_state(found.codes, found.scales)
-    codes, steps = weightstream.decode_state(coded.payload)
+    coded = weightstate.encode(found.codes, found.scales)
+    codes, steps = weightstate.decode(coded.payload)
     assert steps == found.scales and all(np.array_equal(codes[name], found.codes[name]) for name in found.codes)
     yield "weights, PR 104", coded.account, None, f"published {sizes['decoder']:,} bytes (brotli)"
     latents = sideinfo.encode_latents(found.latents.T)

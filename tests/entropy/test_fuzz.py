@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from material import MODELS, poses, weights
 
-from lab.entropy import lossless, posestream, sideinfo, weightstream
+from lab.entropy import lossless, posestream, sideinfo, weightstate, weightstream
 from lab.entropy.coders import Coder
 from lab.entropy.streams import Stream
 from lab.entropy.transforms import Delta
@@ -56,7 +56,7 @@ def tables() -> dict[str, Target]:
         return b"".join(tensor.tobytes() for tensor in weightstream.decode(payload, shapes))
 
     def read_state(payload: bytes) -> bytes:
-        found, steps = weightstream.decode_state(payload)
+        found, steps = weightstate.decode(payload)
         return repr([(name, code.shape, code.tobytes(), float(steps[name])) for name, code in found.items()]).encode()
 
     selectors = rng.choice(8, 300, p=[0.5, 0.2, 0.1, 0.08, 0.05, 0.04, 0.02, 0.01])
@@ -66,7 +66,7 @@ def tables() -> dict[str, Target]:
         "weights, tensors": (weightstream.encode(tensors, methods=("tensors",)).payload, read_weights),
         "weights, mixing": (weightstream.encode(tensors, methods=("mixing",)).payload, read_weights),
         "weights, stored": (weightstream.encode(tensors, methods=()).payload, read_weights),
-        "weights, alone": (weightstream.encode_state(codes, steps).payload, read_state),
+        "weights, alone": (weightstate.encode(codes, steps).payload, read_state),
         "selectors": (
             sideinfo.encode_selectors(selectors, 3).payload,
             lambda payload: sideinfo.decode_selectors(payload, 3, most_values=1 << 14).tobytes(),

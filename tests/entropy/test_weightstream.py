@@ -11,7 +11,7 @@ from material import weights
 
 from lab.bitstream import check_tiling
 from lab.codecs.implicit import published
-from lab.entropy import weightstream
+from lab.entropy import weightstate, weightstream
 from lab.errors import BitstreamError, ChecksumMismatch, EntropyError
 
 
@@ -82,24 +82,24 @@ def test_a_state_keeps_names_shapes_and_steps_under_one_checksum() -> None:
     tensors = weights(np.random.default_rng(5))
     codes = {f"layer.{at}": tensor for at, tensor in enumerate(tensors)}
     steps = {name: np.float32(at + 0.1) for at, name in enumerate(codes)}
-    coded = weightstream.encode_state(codes, steps)
-    found, found_steps = weightstream.decode_state(coded.payload)
+    coded = weightstate.encode(codes, steps)
+    found, found_steps = weightstate.decode(coded.payload)
     assert list(found) == list(codes) and found_steps == steps
     assert all(np.array_equal(found[name], codes[name]) for name in codes)
     check_tiling(coded.sections, 0, len(coded.payload), "weights")
     broken = bytearray(coded.payload)
     broken[coded.sections[0].n_bytes - 1] ^= 1  # the last step
     with pytest.raises(ChecksumMismatch):
-        weightstream.decode_state(bytes(broken))
+        weightstate.decode(bytes(broken))
 
 
 def test_a_published_decoder_takes_fewer_bytes_than_any_public_packing(shared: Path) -> None:
     """The decoder section of PR 104: 162,569 bytes by brotli, names, shapes, steps and codes included here as there."""
     with zipfile.ZipFile(shared / "archives" / "pr104_qhnerv_ft_best.zip") as archive:
         found = published.parse(archive.read(archive.namelist()[0]))
-    coded = weightstream.encode_state(found.codes, found.scales)
+    coded = weightstate.encode(found.codes, found.scales)
     print(coded.account)
-    codes, steps = weightstream.decode_state(coded.payload)
+    codes, steps = weightstate.decode(coded.payload)
     assert list(codes) == list(found.codes) and steps == found.scales
     assert all(np.array_equal(codes[name], found.codes[name]) for name in codes)
     assert len(coded.payload) <= 160_800

@@ -46,7 +46,7 @@ class Filtered:
             ("weights", "codes, steps and vectors of the post-filter"),
             ("side", "per frame a luma bias and a shift"),
         ),
-        requirements=("numpy", "torch", "av"),
+        requirements=("numpy", "numba", "torch", "av"),
     )
 
     def check(self, recipe: Recipe) -> None:

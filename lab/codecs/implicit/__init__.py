@@ -53,7 +53,7 @@ class Implicit:
             ("side-car", "one correction per pair: dimension, amount"),
             ("constants", "channel biases and the latents' scale"),
         ),
-        requirements=("numpy", "torch", "brotli"),
+        requirements=("numpy", "numba", "torch", "brotli"),
     )
 
     def check(self, recipe: Recipe) -> None:

@@ -16,6 +16,7 @@ from lab.bitstream import Bitstream, Field, Layout, Table
 from lab.codecs.implicit import packing
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.model import ACTIVATIONS, KINDS, Shape, tensor_shapes
+from lab.entropy.bounds import order0_bits
 from lab.errors import UnknownSyntax
 
 UP_SAMPLERS = ("aligned", "bicubic", "none")
@@ -88,7 +89,7 @@ def write(content: Content) -> Bitstream:
         "side-car": _pack_sidecar(content.sidecar),
         "constants": content.constants.tobytes() if content.constants.any() else b"",
     }
-    return LAYOUT.write(_values(head), sections, kinds=KIND_OF)
+    return LAYOUT.write(_values(head), sections, kinds=KIND_OF, ideal_bits=_ideal_bits(content))
 
 
 def read(payload: bytes) -> Content:
@@ -125,9 +126,18 @@ def read(payload: bytes) -> Content:
 
 def anatomy(payload: bytes) -> Bitstream:
     """The payload's sections, as they stand."""
-    read(payload)
+    content = read(payload)
     values, sections = LAYOUT.read(payload)
-    return LAYOUT.write(values, sections, kinds=KIND_OF)
+    return LAYOUT.write(values, sections, kinds=KIND_OF, ideal_bits=_ideal_bits(content))
+
+
+def _ideal_bits(content: Content) -> dict[str, float]:
+    """The order-0 entropy of each tensor's codes, and of latents or their differences along time."""
+    difference = np.diff(content.latents, axis=1, prepend=np.zeros((len(content.latents), 1), np.uint8))
+    return {
+        "weights": sum(order0_bits(codes) for codes in content.codes.values()),
+        "latents": min(order0_bits(content.latents), order0_bits(difference)),
+    }
 
 
 def _split(head: Head) -> tuple[list[str], list[str]]:
