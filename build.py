@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
 def build(ledgers: Path, monitor: clips.Monitor) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
     """The checked tree of the whole site, in memory; nothing was written but caches."""
     shelves = intake.load(SOURCE, ledgers)
-    entries = [entry for shelf in shelves.shelves for entry in shelf.entries]
+    entries = [entry for shelf in shelves.shelves for entry in shelf.current]
     media = clips.prepare(entries, CACHE, monitor)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
     tree = render.render(planned, TEMPLATES)

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import contract as contracts
-from lab import custody, evidence, schema
+from lab import custody, evidence, facts, runtime, schema, traces
 from lab.contract import Contract
 from lab.errors import LabError
 from lab.ledger import Ledger, Run, identity_of
 
 Monitor = Callable[[str, int, int], None]
 _HOUSEKEEPING = (".lock",)
+_EVIDENCE = {"report.txt", "evaluation.json", "anatomy.json", "recipe.toml", "pairs.csv", facts.REPLAY_FILE}
+_EVIDENCE |= set(traces.PLACES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +77,18 @@ def _record(run: Run, contract: Contract, ledger: Ledger) -> Iterator[Finding]:
     """What does not hold in one record, whose total has been recomputed while loading."""
     where = f"{contract.name}/{run.id}"
     try:
-        schema.validate(run.data, contract, where, entering=True)
-        decided, reasons = evidence.grade(ledger.facts_of(run.data, contract))
+        then = ledger.state(contract, run.data["contract_sha256"])
+        schema.validate(run.data, then or contract, where, entering=True)
+        decided, reasons = evidence.grade(ledger.facts_of(run.data, then or contract))
     except LabError as error:
         yield Finding(where=where, rule="record", what=str(error))
         return
-    if decided.value != run.grade:
+    if then is None:
+        what = f"the text of the contract {run.data['contract_sha256'][:12]} that it was measured under is not kept"
+        yield Finding(where=where, rule="state", what=what)
+    elif decided.value != run.grade_then:
         why = "; ".join(reasons)[:400]
-        yield Finding(where=where, rule="grade", what=f"recorded {run.grade}, disk gives {decided.value}: {why}")
+        yield Finding(where=where, rule="grade", what=f"recorded {run.grade_then}, disk gives {decided.value}: {why}")
     if not run.id.endswith("-" + identity_of(run.data)[:8]):
         yield Finding(where=where, rule="id", what=f"does not name its result {identity_of(run.data)[:8]}")
 
@@ -95,6 +101,14 @@ def _links(name: str, runs: list[Run]) -> Iterator[Finding]:
         for what, identifier in (("supersedes", replaced), *(("parents", item) for item in run.parents)):
             if identifier is not None and identifier not in known:
                 yield Finding(where=f"{name}/{run.id}", rule=what, what=f"{identifier} does not stand")
+        for parent in (known[item] for item in run.parents if item in known):
+            for what, mine, theirs in (
+                ("axis", run.axis, parent.axis),
+                ("state of the contract", run.data["contract_sha256"], parent.data["contract_sha256"]),
+            ):
+                if mine != theirs:
+                    where = f"{name}/{run.id}"
+                    yield Finding(where=where, rule="parents", what=f"{parent.id} is of another {what}: {theirs[:12]}")
     for rule in ("supersedes", "parents"):
         for run in runs:
             circle = _circle(run.id, known, rule)
@@ -134,6 +148,16 @@ def _strays(name: str, ledger: Ledger, stems: set[str], runs: list[Run]) -> Iter
     for path in sorted((folder / "evidence").glob("*")):
         if path.name not in stems and not path.name.startswith(".write-"):
             yield Finding(where=f"{name}/evidence/{path.name}", rule="stray", what="evidence without a record")
+        for item in sorted(path.glob("*")) if path.name in stems else ():
+            if item.name not in _EVIDENCE and not item.name.startswith(".write-"):
+                yield Finding(where=f"{name}/evidence/{path.name}/{item.name}", rule="stray", what="no evidence")
+    for path in sorted((folder / "clips").glob("*")):
+        if path.stem not in stems and not path.name.startswith(".write-"):
+            yield Finding(where=f"{name}/clips/{path.name}", rule="stray", what="a clip without a record")
+    states = {run.data["contract_sha256"] for run in runs}
+    for path in sorted((folder / "states").glob("*")):
+        if path.stem not in states and not path.name.startswith(".write-"):
+            yield Finding(where=f"{name}/states/{path.name}", rule="stray", what="no record was measured under it")
     for kind, field in (("archives", "archive_sha256"), ("runtimes", "runtime_sha256")):
         named = {run.data["custody"][field] for run in runs}
         for path in sorted((folder / kind).glob("*.zip")):
@@ -142,6 +166,11 @@ def _strays(name: str, ledger: Ledger, stems: set[str], runs: list[Run]) -> Iter
                 yield Finding(where=where, rule="stray", what="no record names it")
             elif kind == "archives" and custody.sha256_file(path) != path.stem:
                 yield Finding(where=where, rule="digest", what="not the bytes that its name says")
+            elif kind == "runtimes":
+                try:
+                    runtime.unpack(path, path.stem, "")
+                except LabError as error:
+                    yield Finding(where=where, rule="digest", what=str(error)[:200])
     for path in sorted((folder / "runs").iterdir()):
         if (
             path.suffix != ".json"

@@ -133,11 +133,15 @@ def grade(facts: Facts) -> tuple[Grade, tuple[str, ...]]:
     return decided, (*checked, *why)
 
 
-def of_another_state(record: Mapping[str, Any]) -> tuple[Grade, tuple[str, ...]]:
-    """What a record is worth once its contract has changed: as invalid as it was, else empirical; it never ranks."""
-    why = f"measured under another state of the contract, {str(record['contract_sha256'])[:12]}"
-    recorded, reasons = Grade(record["grade"]), tuple(map(str, record["grade_reasons"]))
-    return (Grade.INVALID, reasons) if recorded is Grade.INVALID else (Grade.EMPIRICAL, (why,))
+def of_another_state(then: Grade, reasons: Iterable[str], state: str) -> tuple[Grade, tuple[str, ...]]:
+    """What a record is worth once its contract has changed: what it was stays said, and it never ranks.
+
+    Args:
+        then, reasons: the grade under the contract as it was.
+        state: digest of the contract as it was.
+    """
+    why = f"measured under another state of the contract, {state[:12]}: grade {then.value} there, not ranked here"
+    return (Grade.EMPIRICAL if then.ranks else then), (why, *reasons)
 
 
 def with_replays(record: Mapping[str, Any], replays: Iterable[Replay]) -> tuple[Grade, tuple[str, ...]]:

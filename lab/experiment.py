@@ -19,7 +19,7 @@ from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
 from lab.errors import LedgerError, RecipeError
 from lab.evaluator import measure, official
-from lab.ledger import Ledger, Run, outdated, plain
+from lab.ledger import Ledger, Run, current, outdated, plain
 from lab.recipe import Recipe
 from lab.record import Evaluated, assemble, evidence_texts
 from lab.video import raw as raw_frames
@@ -46,8 +46,8 @@ class Bench:
         return SourceClip(contract=contract, cache=self.cache, work=work)
 
     def folder(self, contract: Contract, asked: Recipe) -> Path:
-        """Where checkpoints and logs of a recipe lie."""
-        return self.work / contract.name / f"{asked.slug}-{asked.digest[:12]}"
+        """Where checkpoints and logs of a recipe lie, under the contract in the state that it is in."""
+        return self.work / f"{contract.name}-{contract.digest[:12]}" / f"{asked.slug}-{asked.digest[:12]}"
 
     def hidden(self, contract: Contract) -> tuple[Path, ...]:
         """What an inflating process must not see."""
@@ -226,7 +226,7 @@ def parent_run(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> 
     """
     if asked.parent is None:
         return None
-    named = [run for run in ledger.runs(contract) if run.recipe == asked.parent and run.axis == axis]
+    named = [run for run in current(ledger.runs(contract)) if run.recipe == asked.parent and run.axis == axis]
     same = [run for run in named if run.data["contract_sha256"] == contract.digest]
     if not same:
         raise RecipeError(

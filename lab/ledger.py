@@ -2,7 +2,8 @@
 
 A record stores components and bytes; totals are recomputed on load and compared, and the grade is decided from what
 lies on disk beside it. Layout on disk and the meaning of every field: `ledgers/README.md`. A correction is a new record
-that `supersedes` the old one; a later replay lies beside the record and may lift its grade to A++.
+that `supersedes` the old one; a later replay lies beside the record and may lift its grade to A++. The text of every
+contract that records were measured under is kept, so that a record can be checked after its contract has changed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab import contract as contracts
 from lab import custody, evidence, facts, schema
 from lab.contract import Contract, Score
 from lab.errors import DuplicateRun, LedgerError, SchemaMismatch
@@ -43,11 +45,12 @@ __all__ = [
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One record. `data` is the JSON as stored, its grade as later replays and changes of its contract leave it; the
-    properties name the rest.
+    properties name the rest. `grade_then` is the grade under the contract as it was when the run was measured.
     """
 
     data: Mapping[str, Any]
     score: Score = field(repr=False)
+    grade_then: str = ""
 
     @property
     def id(self) -> str:
@@ -81,7 +84,7 @@ class Run:
 
     @property
     def grade(self) -> str:
-        """Grade on record, or A++ where replays confirm it."""
+        """Grade on record, A++ where replays confirm it, empirical where the contract has changed since."""
         return str(self.data["grade"])
 
     @property
@@ -128,6 +131,7 @@ class Ledger:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._readings: dict[str, tuple[str, ...]] = {}
+        self._states: dict[tuple[str, str], Contract | None] = {}
 
     def folder(self, contract: str) -> Path:
         """Everything recorded under a contract."""
@@ -154,6 +158,29 @@ class Ledger:
     def runtime(self, contract: str, sha256: str) -> Path:
         """Where the runtime tree of a promoted run is kept."""
         return self.folder(contract) / "runtimes" / f"{sha256}.zip"
+
+    def state_path(self, contract: str, sha256: str) -> Path:
+        """Where the text of a contract is kept as it was when runs were measured under it."""
+        return self.folder(contract) / "states" / f"{sha256}.toml"
+
+    def state(self, contract: Contract, sha256: str) -> Contract | None:
+        """A contract in the state of this digest: the present one, or an earlier one that was kept.
+
+        Raises:
+            LedgerError: what is kept under the digest is not that state.
+        """
+        if sha256 == contract.digest:
+            return contract
+        key = (contract.name, sha256)
+        if key not in self._states:
+            path, kept = self.state_path(*key), None
+            if path.is_file() and path.stat().st_size <= RECORD_LIMIT_BYTES:
+                where = f"{contract.name}/states/{path.name}"
+                kept = contracts.parse(path.read_text(encoding="utf-8"), contract.root, where)
+                if (kept.name, kept.digest) != key:
+                    raise LedgerError(where, expected="the contract of that digest", found=kept.digest[:16])
+            self._states[key] = kept
+        return self._states[key]
 
     def places(self, record: Mapping[str, Any]) -> facts.Places:
         """Where the parts of a recorded run lie, whether or not they are there."""
@@ -197,8 +224,8 @@ class Ledger:
         )
 
     def find(self, contract: Contract, *, recipe_sha256: str, runtime_sha256: str | None, axis: str) -> Run | None:
-        """The newest run of exactly this recipe on this axis (and runtime, where given), if there is one."""
-        for run in reversed(self.runs(contract)):
+        """The newest current run of exactly this recipe on this axis (and runtime, where given), if there is one."""
+        for run in reversed(list(current(self.runs(contract)))):
             same = run.data["recipe"]["sha256"] == recipe_sha256 and run.axis == axis
             same = same and run.data["contract_sha256"] == contract.digest
             if same and runtime_sha256 in (None, run.data["custody"]["runtime_sha256"]):
@@ -246,6 +273,8 @@ class Ledger:
         with self.locked(contract.name):
             if self.record_path(contract.name, record["id"]).exists():
                 return self._refuse_duplicate(record["id"])
+            self._refuse_second(record, contract)
+            self._keep_state(contract)
             places = self.places(record)
             replace_folder(places.evidence, texts)
             if record["verdict"] == "promoted":
@@ -297,6 +326,24 @@ class Ledger:
         if record["id"] in (record["supersedes"], *record["parents"]):
             raise LedgerError(f"run {record['id']}", expected="other runs as parents", found="itself")
 
+    def _refuse_second(self, record: Mapping[str, Any], contract: Contract) -> None:
+        """A record is replaced once, and by a result of its own axis."""
+        replaced = record["supersedes"]
+        if replaced is None:
+            return
+        where = f"run {record['id']}, supersedes"
+        for run in self.runs(contract):
+            if run.data["supersedes"] == replaced:
+                raise LedgerError(where, expected="a record that stands", found=f"{replaced}, replaced by {run.id}")
+            if run.id == replaced and run.axis != record["evaluation"]["axis"]:
+                raise LedgerError(where, expected=f"a record of axis {record['evaluation']['axis']}", found=run.axis)
+
+    def _keep_state(self, contract: Contract) -> None:
+        """Keep the text of the contract that runs are being measured under."""
+        path, text = self.state_path(contract.name, contract.digest), contract.root / contracts.FILE_NAME
+        if not path.is_file() and text.is_file():
+            write_atomic(path, text.read_bytes())
+
     def _refuse_duplicate(self, identifier: str) -> Run:
         raise DuplicateRun(
             f"record {identifier}", expected="a free id", found="a record", fix="records are never edited; supersede it"
@@ -315,15 +362,18 @@ class Ledger:
                 where, expected="a JSON record", found=str(error), fix="restore it from version control"
             ) from None
         data = schema.parse(text, where)
-        score = validate(data, contract, where)
+        state = str(data.get("contract_sha256")) if isinstance(data, dict) else ""
+        then = self.state(contract, state) if schema.is_digest(state) else None
+        score = validate(data, then or contract, where)
         if data["id"] != path.stem:
             raise SchemaMismatch(where, expected=f"id {path.stem!r}", found=repr(data["id"]))
         replayed = facts.replays(self.evidence(contract.name, path.stem) / facts.REPLAY_FILE)
-        if data["contract_sha256"] != contract.digest:
-            grade, reasons = evidence.of_another_state(data)
-        else:
-            grade, reasons = evidence.with_replays(data, replayed)
-        return Run(data={**data, "grade": grade.value, "grade_reasons": list(reasons)}, score=score)
+        grade, reasons = evidence.with_replays(data, replayed)
+        grade_then = grade.value
+        if state != contract.digest:
+            grade, reasons = evidence.of_another_state(grade, reasons, state)
+        data = {**data, "grade": grade.value, "grade_reasons": list(reasons)}
+        return Run(data=data, score=score, grade_then=grade_then)
 
 
 def plain(data: Mapping[str, Any]) -> str:

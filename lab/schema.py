@@ -130,6 +130,11 @@ NESTED: dict[str, tuple[Fields, Fields]] = {
 }
 
 
+def is_digest(value: object) -> bool:
+    """Is it a SHA-256 in hexadecimal digits?"""
+    return isinstance(value, str) and bool(_HEX.match(value))
+
+
 def parse(text: str, where: str) -> Any:
     """JSON as a record may hold it: no key twice, no depth without end.
 

@@ -39,7 +39,7 @@ BOOK = {
         "schema",
     },
     "ledger": {"contract", "custody", "errors", "evidence", "facts", "runtime", "schema", "store"},
-    "audit": {"contract", "custody", "errors", "evidence", "facts", "ledger", "schema"},
+    "audit": {"contract", "custody", "errors", "evidence", "facts", "ledger", "runtime", "schema", "traces"},
     "export": {"errors", "ledger", "schema"},
     "walls": set(),
     "replay": {"archive", "custody", "errors", "walls"},

@@ -155,7 +155,10 @@ def test_an_audit_sees_circles(made: Contract, ledger: Ledger, tmp_path: Path) -
 def test_an_audit_sees_two_records_that_replace_the_same(made: Contract, ledger: Ledger, tmp_path: Path) -> None:
     first = enter(ledger, made)
     enter(ledger, made, "one", seed=1, supersedes=first.id)
-    enter(ledger, made, "two", seed=2, supersedes=first.id)
+    with pytest.raises(LedgerError, match="replaced by one-"):
+        enter(ledger, made, "two", seed=2, supersedes=first.id)
+    second = enter(ledger, made, "two", seed=2)
+    edit(ledger.record_path(NAME, second.id), supersedes=first.id)
     assert any("replaces it too" in finding.what for finding in audit.verify(tmp_path).findings)
 
 
@@ -164,10 +167,27 @@ def test_an_audit_sees_strays(made: Contract, ledger: Ledger, tmp_path: Path) ->
     (ledger.folder(NAME) / "evidence" / "ghost-00000000").mkdir()
     ledger.archive(NAME, "ab" * 32).write_bytes(b"x")
     (ledger.folder(NAME) / "runs" / "notes.txt").write_text("x")
+    (ledger.folder(NAME) / "clips").mkdir()
+    (ledger.folder(NAME) / "clips" / "ghost-00000000.mp4").write_bytes(b"x")
+    (ledger.evidence(NAME, run.id) / "better.txt").write_text("x")
+    ledger.state_path(NAME, "ab" * 32).write_text("x")
     strays = [finding.where for finding in audit.verify(tmp_path).findings if finding.rule == "stray"]
-    assert len(strays) == 3
+    assert len(strays) == 6
     ledger.record_path(NAME, run.id).write_bytes(b"\x00torn")
     assert {"record", "stray"} <= rules(tmp_path)
+
+
+def test_an_audit_sees_a_kept_runtime_or_archive_that_is_another(
+    made: Contract, ledger: Ledger, tmp_path: Path
+) -> None:
+    run = enter(ledger, made)
+    kept = ledger.places(run.data)
+    for path in (kept.archive, kept.runtime):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert "digest" in rules(tmp_path)
+        path.write_bytes(whole)
+    assert not rules(tmp_path)
 
 
 def test_an_audit_goes_on_where_a_contract_is_gone(made: Contract, ledger: Ledger, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lab import codecs, recipe
-from lab.errors import LabError
+from lab import codecs, experiment, recipe
+from lab.errors import LabError, RecipeError
 from lab.preflight.subject import Subject, refuse, trial_recipe
 
 
@@ -55,13 +55,12 @@ def seed_is_fixed(subject: Subject) -> str:
 
 
 def parent_is_on_record(subject: Subject) -> str:
-    """The recipe that this one departs from has been run on this axis."""
-    parent = subject.recipe.parent
-    if parent is None:
-        return "starts a lineage"
-    if not any(run.recipe == parent and run.axis == subject.axis for run in subject.runs):
-        raise refuse("parent", expected=f"a run of {parent} on {subject.axis}", found="none", fix=f"`lab run {parent}`")
-    return parent
+    """The recipe that this one departs from has been run on this axis, under the contract as it is now."""
+    try:
+        parent = experiment.parent_run(subject.recipe, subject.contract, subject.ledger, subject.axis)
+    except RecipeError as error:
+        raise refuse("parent", expected=error.expected, found=error.found, fix=error.fix) from None
+    return parent.id if parent else "starts a lineage"
 
 
 def parent_is_another(subject: Subject) -> str:

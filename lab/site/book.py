@@ -53,7 +53,10 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One run as it may be published: the public part of its record and what lies beside it."""
+    """One run as it may be published: the public part of its record and what lies beside it.
+
+    `former`: it was measured under a former state of its contract; `contract` is then that state, where it is kept.
+    """
 
     run: Run
     contract: Contract
@@ -64,6 +67,7 @@ class Entry:
     clip: Path | None
     archive: Path | None
     superseded_by: str | None = None
+    former: bool = False
     flags: tuple[str, ...] = ()
 
     @property
@@ -95,6 +99,11 @@ class Entry:
     def slug(self) -> str:
         """Recipe name without the family."""
         return self.run.recipe.rpartition("/")[2]
+
+    @property
+    def current(self) -> bool:
+        """Does it stand: replaced by none, and measured under the contract as it is now?"""
+        return self.superseded_by is None and not self.former
 
     @property
     def ranked(self) -> bool:
@@ -174,9 +183,19 @@ class Shelf:
         """Every run by its id, superseded ones included."""
         return {entry.id: entry for entry in self.entries}
 
+    @cached_property
+    def current(self) -> tuple[Entry, ...]:
+        """The runs that stand today, oldest first."""
+        return tuple(entry for entry in self.entries if entry.current)
+
+    @cached_property
+    def history(self) -> tuple[Entry, ...]:
+        """The runs that a later one replaced, or that a former state of the contract left behind."""
+        return tuple(entry for entry in self.entries if not entry.current)
+
     def count(self, verdict: str) -> int:
-        """How many runs carry this verdict."""
-        return sum(entry.run.verdict == verdict for entry in self.entries)
+        """How many standing runs carry this verdict."""
+        return sum(entry.run.verdict == verdict for entry in self.current)
 
     @property
     def url(self) -> str:

@@ -62,15 +62,10 @@ def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld], baseline
     entries = [_entry(run, contract, store, withheld) for run in runs]
     replaced = {str(run.data["supersedes"]): run.id for run in runs if run.data["supersedes"]}
     entries = [replace(entry, superseded_by=replaced.get(entry.id)) for entry in entries]
-    digest = contract.digest
     axes = sorted({entry.run.axis for entry in entries}, key=lambda axis: (axis != "cpu", axis))
     boards = []
     for axis in axes:
-        comparable = tuple(
-            entry
-            for entry in entries
-            if entry.run.axis == axis and entry.superseded_by is None and entry.data["contract_sha256"] == digest
-        )
+        comparable = tuple(entry for entry in entries if entry.run.axis == axis and entry.current)
         if comparable:
             boards.append(Board(contract=contract, axis=axis, entries=comparable, baseline=baseline))
     return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
@@ -101,7 +96,8 @@ def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]
         custody.expect_file(archive, str(run.data["custody"]["archive_sha256"]), f"archive of {where}")
     return Entry(
         run=Run(data=public, score=run.score),
-        contract=contract,
+        contract=store.state(contract, run.data["contract_sha256"]) or contract,
+        former=run.data["contract_sha256"] != contract.digest,
         evidence=tuple(files),
         anatomy=_anatomy(texts.get("anatomy.json"), run, where),
         pairs=_pairs(texts.get("pairs.csv"), run, where),

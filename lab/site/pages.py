@@ -100,7 +100,7 @@ def ledgers(book: Book) -> list[Page]:
                 url=shelf.url,
                 template="ledger.html",
                 title=f"Ledger of {shelf.contract.name}",
-                description=f"{len(shelf.entries)} runs measured under the contract {shelf.contract.name}.",
+                description=f"{len(shelf.current)} runs measured under the contract {shelf.contract.name}.",
                 context={"shelf": shelf, "boards": boards, "deltas": _deltas(shelf)},
                 nav="ledger",
                 modules=("chart", "table"),

@@ -108,6 +108,20 @@ def test_a_superseded_run_keeps_its_page_but_leaves_the_board(small: shelf.Made,
     built = build(small.ledgers, tmp_path / "cache")
     assert old not in built.book.main.boards[0].by_id
     assert "Superseded by" in page(built, f"/runs/{shelf.NAME}/{old}/")
+    above, _, history = page(built, f"/ledger/{shelf.NAME}/").partition('id="history"')
+    assert f"runs/{shelf.NAME}/{old}/" in history and f"runs/{shelf.NAME}/again-00000000/" in above
+    assert f"runs/{shelf.NAME}/{old}/" not in above.partition('class="ledger"')[2]
+
+
+def test_runs_of_a_former_state_of_the_contract_are_history(small: shelf.Made, tmp_path: Path) -> None:
+    path = small.contract.root / "contract.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("time_limit_s = 1800", "time_limit_s = 900"))
+    built = build(small.ledgers, tmp_path / "cache")
+    assert built.book.main.boards == () and built.book.main.current == ()
+    assert "No ranked run yet" in page(built, "/")
+    one = small.ids["baseline-fast"]
+    assert f"runs/{shelf.NAME}/{one}/" in page(built, f"/ledger/{shelf.NAME}/").partition('id="history"')[2]
+    assert "Measured under a former state of the contract" in page(built, f"/runs/{shelf.NAME}/{one}/")
 
 
 def test_an_empty_ledger_still_gives_a_helpful_site(tmp_path: Path) -> None:
