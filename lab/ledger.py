@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import contract as contracts
-from lab import custody, evidence, facts, schema
+from lab import custody, evidence, facts, schema, states
 from lab.contract import Contract, Score
 from lab.errors import DuplicateRun, LedgerError, SchemaMismatch
 from lab.evidence import Facts
@@ -173,13 +172,7 @@ class Ledger:
             return contract
         key = (contract.name, sha256)
         if key not in self._states:
-            path, kept = self.state_path(*key), None
-            if path.is_file() and path.stat().st_size <= RECORD_LIMIT_BYTES:
-                where = f"{contract.name}/states/{path.name}"
-                kept = contracts.parse(path.read_text(encoding="utf-8"), contract.root, where)
-                if (kept.name, kept.digest) != key:
-                    raise LedgerError(where, expected="the contract of that digest", found=kept.digest[:16])
-            self._states[key] = kept
+            self._states[key] = states.read(self.state_path(*key), contract, sha256)
         return self._states[key]
 
     def places(self, record: Mapping[str, Any]) -> facts.Places:
@@ -274,7 +267,7 @@ class Ledger:
             if self.record_path(contract.name, record["id"]).exists():
                 return self._refuse_duplicate(record["id"])
             self._refuse_second(record, contract)
-            self._keep_state(contract)
+            states.keep(self.state_path(contract.name, contract.digest), contract)
             places = self.places(record)
             replace_folder(places.evidence, texts)
             if record["verdict"] == "promoted":
@@ -337,12 +330,6 @@ class Ledger:
                 raise LedgerError(where, expected="a record that stands", found=f"{replaced}, replaced by {run.id}")
             if run.id == replaced and run.axis != record["evaluation"]["axis"]:
                 raise LedgerError(where, expected=f"a record of axis {record['evaluation']['axis']}", found=run.axis)
-
-    def _keep_state(self, contract: Contract) -> None:
-        """Keep the text of the contract that runs are being measured under."""
-        path, text = self.state_path(contract.name, contract.digest), contract.root / contracts.FILE_NAME
-        if not path.is_file() and text.is_file():
-            write_atomic(path, text.read_bytes())
 
     def _refuse_duplicate(self, identifier: str) -> Run:
         raise DuplicateRun(
