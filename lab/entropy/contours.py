@@ -14,17 +14,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.entropy.jit import kernel
+from lab.entropy.jit import part
+
+# Arguments that kernels hand on are numpy's numbers: a Python constant has a type of its own, and every type of an
+# argument is compiled once more.
+NEAR, FAR = np.int64(8), np.int64(10)  # reach of a run's end; that of a contour's next step
+STEP_LINES = 9
+TRACED, TURNS = 60, 8
 
 
-@kernel
+@part
 def fold(state, value):
     """The hash of a sequence that grows by `value`."""
     mixed = (state ^ np.uint64(value)) * np.uint64(0x9E3779B97F4A7C15)
     return mixed ^ (mixed >> np.uint64(29))
 
 
-@kernel
+@part
 def pack(frame, start, count):
     """Up to twelve neighbouring labels as one number."""
     value = np.int64(0)
@@ -33,7 +39,7 @@ def pack(frame, start, count):
     return value
 
 
-@kernel
+@part
 def run_end(frame, at, label, reach):
     """Signed distance from `at` to where the run of `label` in its line ends, within +-reach."""
     if frame[at] == label:
@@ -47,20 +53,20 @@ def run_end(frame, at, label, reach):
     return -back
 
 
-@kernel
-def steps_of(frame, at, stride, end, label, lines, out):
+@part
+def steps_of(frame, at, stride, end, label, out):
     """Length, size, length, size of the next two steps of a contour that crosses line `at` at `end`."""
     seen = 0
     for part in range(2):
         length = 0
         size = 0
-        while seen < lines:
+        while seen < STEP_LINES:
             here = at + seen * stride
             seen += 1
             if frame[here + end - 1] == label and frame[here + end] != label:
                 length += 1
                 continue
-            moved = run_end(frame, here, label, 10)
+            moved = run_end(frame, here, label, FAR)
             if moved == end:
                 length += 1
                 continue
@@ -75,15 +81,15 @@ def steps_of(frame, at, stride, end, label, lines, out):
             return
 
 
-@kernel
-def trace(frame, inside, heading, label, outside, stride, reach, turns, out):
+@part
+def trace(frame, inside, heading, label, outside, stride, out):
     """Follow the contour of `label`, kept on the left hand; returns how many (run, turn) pairs were written to `out`.
 
     Headings turn clockwise from towards smaller columns: 0 back along the line, 1 to earlier lines, 2, 3.
     """
     run = 1
     count = 0
-    for _ in range(reach):
+    for _ in range(TRACED):
         if heading == 0:
             forward, right = -1, -stride
         elif heading == 1:
@@ -110,7 +116,7 @@ def trace(frame, inside, heading, label, outside, stride, reach, turns, out):
             heading = (heading + 1) & 3
             inside += forward + right
         count += 1
-        if count == turns:
+        if count == TURNS:
             return count
     out[2 * count] = run
     out[2 * count + 1] = 0

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.entropy.contours import fold, pack, run_end, steps_of, trace
-from lab.entropy.jit import kernel
+from lab.entropy.contours import NEAR, fold, pack, run_end, steps_of, trace
+from lab.entropy.jit import part
 
+BACK, UP = np.int64(0), np.int64(1)  # headings of a contour
 MARGIN = 12  # lines and columns of the outside label around a map: no context looks further
 CONTEXTS = 24
 RAW = 116
@@ -17,33 +18,33 @@ RAW = 116
 CLOSEST = np.array([0, 1, 7, 8, 9, 10, 68, 74, 75, 76, 80, 81, 82, 83, 84, 88, 89, 90, 96])
 
 
-@kernel
+@part
 def _contours(model, views, at, ends, steps, ahead, chain, back):
     """Where runs of the left label end, how contours step, and the contour traced; returns the traced pairs of both."""
     stride, outside = model.shape[3], model.shape[0]
     frame, last = views[0], views[1]
     label = frame[at - 1]
     for k in range(5):
-        ends[k] = run_end(frame, at - (k + 1) * stride, label, 8)
-    ends[5] = run_end(last, at, label, 8)
-    ends[6] = run_end(last, at - stride, label, 8)
+        ends[k] = run_end(frame, at - (k + 1) * stride, label, NEAR)
+    ends[5] = run_end(last, at, label, NEAR)
+    ends[6] = run_end(last, at - stride, label, NEAR)
     up = at - stride
     steps[0], steps[1], steps[2], steps[3] = 0, 3, 0, 3
     if -8 < ends[0] < 8:
-        steps_of(frame, up - stride, -stride, ends[0], label, 8, steps)
-    steps_of(last, at, stride, ends[6], label, 9, ahead)
+        steps_of(frame, up - stride, -stride, ends[0], label, steps)
+    steps_of(last, at, stride, ends[6], label, ahead)
     traced = 0
     if frame[up] != label:
-        traced = trace(frame, at - 1, 0, label, outside, stride, 60, 8, chain)
+        traced = trace(frame, at - 1, BACK, label, outside, stride, chain)
     elif ends[0] < 8:
-        traced = trace(frame, up + ends[0] - 1, 1, label, outside, stride, 60, 8, chain)
+        traced = trace(frame, up + ends[0] - 1, UP, label, outside, stride, chain)
     behind = 0
     if -8 < ends[6] < 8 and last[up + ends[6] - 1] == label:
-        behind = trace(last, up + ends[6] - 1, 1, label, outside, stride, 30, 4, back)
+        behind = trace(last, up + ends[6] - 1, UP, label, outside, stride, back)
     return traced, behind
 
 
-@kernel
+@part
 def contexts(model, views, at, line, column, base, sets, features):
     """Hashes of the contexts that do not depend on the label in question, and the selectors of weights.
 
@@ -111,7 +112,7 @@ def contexts(model, views, at, line, column, base, sets, features):
     return np.int64(fold(above_run, same) & np.uint64(0xFFFF))
 
 
-@kernel
+@part
 def neighbours(model, views, at, around):
     """The labels of the raw inputs."""
     stride = model.shape[3]
@@ -134,7 +135,7 @@ def neighbours(model, views, at, around):
             count += 1
 
 
-@kernel
+@part
 def candidates(model, views, at, refused, order):
     """Labels in the order they are asked for; returns how many. `refused` is a label known to be wrong, or -1."""
     stride, classes = model.shape[3], model.shape[0]

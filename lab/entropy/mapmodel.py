@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.entropy.contours import fold
-from lab.entropy.jit import kernel
+from lab.entropy.jit import kernel, part
 from lab.entropy.logistic import ONE, rare_table, rate_table, squash_table, stretch_table
 from lab.entropy.mapcontexts import CLOSEST, CONTEXTS, MARGIN, RAW, candidates, contexts, neighbours
 from lab.entropy.mixing import adapted, dot, history_chances, history_table, refined, refining_maps, train
@@ -40,6 +40,7 @@ STAGES = 6  # question 1, 2, later; the same after a surprise in a flat place
 SETS = 3
 FLAT_INPUTS = 6
 CODED, EXHAUSTED = 0, 1
+SOON, LATE = np.int64(255), np.int64(1023)  # answers after which a probability adapts no more slowly
 FRESH = ONE >> 1 << 10 << 32  # a slot that was never used: even odds, count 0, empty history
 
 
@@ -66,7 +67,7 @@ class Model(NamedTuple):
     level: NDArray[np.int64]
 
 
-@kernel
+@part
 def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, places, where, mixed, cells):
     """Predict, code and learn one answer; returns it and the 16-bit probability that it had."""
     slots, histories, weights, final, maps = model.slots, model.histories, model.weights, model.final, model.maps
@@ -90,9 +91,10 @@ def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, place
         total += np.int64(final[stage * SETS + k]) * mixed[k]
     stretched = min(max(total >> 16, -2815), 2815)
     chance = np.int64(squash[stretched + 4095] >> 6)
-    first = refined(maps, places[0], stretched, cells, 0)
-    second = refined(maps, places[1], stretched, cells, 1)
-    yes = min(max((2 * chance + first + second + 2) >> 2, 1), 65535)
+    yes = 2 * chance + 2
+    for k in range(2):
+        yes += refined(maps, places[k], stretched, cells, k)
+    yes = min(max(yes >> 2, 1), 65535)
     bit = code_bit(decoding, coder, buffer, bit, (65536 - yes) << 6)
     target = 65535 if bit else 0
     for k in range(SETS):
@@ -101,12 +103,12 @@ def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, place
         if error >= 93 or error <= -93:  # below that every step rounds to nothing
             train(weights, sets[k], inputs, INPUTS, error)
     for k in range(2):
-        maps[cells[k]] = adapted(maps[cells[k]], bit, 255, rates)
+        maps[cells[k]] = adapted(np.int64(maps[cells[k]]), bit, SOON, rates)
     for k in range(CONTEXTS):
         slot = slots[k, where[k]]
         history = np.int64(slot >> np.uint64(16)) & 4095
-        histories[k, history] = adapted(histories[k, history], bit, 1023, rates)
-        chance = adapted(slot >> np.uint64(32), bit, 255, rates)
+        histories[k, history] = adapted(np.int64(histories[k, history]), bit, LATE, rates)
+        chance = adapted(np.int64(slot >> np.uint64(32)), bit, SOON, rates)
         slots[k, where[k]] = (
             np.uint64(chance) << np.uint64(32)
             | np.uint64(following[history, bit]) << np.uint64(16)
@@ -115,7 +117,7 @@ def _ask(decoding, bit, coder, buffer, model, hashes, inputs, sets, stage, place
     return bit, yes if bit else 65536 - yes
 
 
-@kernel
+@part
 def _is_flat(frame, last, at, stride, label, first):
     """Whether everything near has the label on the left."""
     up = at - stride
@@ -135,7 +137,7 @@ def _is_flat(frame, last, at, stride, label, first):
     return last[at + 3] == label and last[at - 2 * stride] == label and last[at + 2 * stride] == label
 
 
-@kernel
+@part
 def _ask_flat(
     decoding,
     bit,
@@ -185,11 +187,11 @@ def _ask_flat(
     error = (ONE if bit else 0) - yes
     for k in range(FLAT_INPUTS):
         weights[row + k] += (error * inputs[k]) >> 17
-        chances[places[k]] = adapted(chances[places[k]], bit, 1023, rates)
+        chances[places[k]] = adapted(np.int64(chances[places[k]]), bit, LATE, rates)
     return bit
 
 
-@kernel
+@part
 def _code_pixel(decoding, truth, coder, buffer, model, views, at, line, column, work, refused):
     """Code one pixel by questions; returns its label."""
     base, hashes, inputs, around, sets, rows, order, places, where, mixed, cells, features = work

@@ -17,13 +17,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.entropy.jit import kernel
+from lab.entropy.jit import part
 from lab.entropy.logistic import ONE, squash_table
 
 HISTORIES = 4096
 
 
-@kernel
+@part
 def adapted(entry, bit, limit, rates):
     """A probability of 22 bits with its count of 10 bits, after seeing `bit`."""
     seen = np.int64(entry) & 1023
@@ -34,7 +34,7 @@ def adapted(entry, bit, limit, rates):
     return chance << 10 | seen
 
 
-@kernel
+@part
 def dot(weights, start, inputs, count):
     """The stretched prediction of one row of 16.16 weights, within +-2815."""
     total = np.int64(0)
@@ -44,7 +44,7 @@ def dot(weights, start, inputs, count):
     return min(max(total >> 16, -2815), 2815)
 
 
-@kernel
+@part
 def train(weights, start, inputs, count, error):
     """Move one row of weights along its inputs times the error."""
     row = weights[start : start + count]
@@ -52,7 +52,7 @@ def train(weights, start, inputs, count, error):
         row[at] += (np.int64(inputs[at]) * error + 262144) >> 19
 
 
-@kernel
+@part
 def refined(maps, place, stretched, out, slot):
     """What 33 interpolated cells make of a stretched probability, in 16 bits; `out[slot]` gets the nearer cell."""
     scaled = stretched + 2816

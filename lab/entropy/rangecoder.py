@@ -18,12 +18,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.entropy.jit import kernel
+from lab.entropy.jit import part
 
 LOW, RANGE, POS, LIMIT, CODE = range(5)
 WIDTH = 48
 _TOP = 1 << 40
 _FULL = (1 << WIDTH) - 1
+_START = np.int64(0)
 
 
 def writer() -> NDArray[np.int64]:
@@ -65,7 +66,7 @@ def spent_bits(state: NDArray[np.int64]) -> float:
     return 8.0 * float(state[POS]) + WIDTH - math.log2(float(state[RANGE]))
 
 
-@kernel
+@part
 def encode_span(state, buffer, start, width):
     """Narrow the interval to [start, start + width) of it; bytes that do not fit the buffer are only counted."""
     low = state[LOW] + start
@@ -90,7 +91,7 @@ def encode_span(state, buffer, start, width):
     state[POS] = at
 
 
-@kernel
+@part
 def decode_span(state, buffer, start, width):
     """The decoder's twin of `encode_span`."""
     code = state[CODE] - start
@@ -107,19 +108,19 @@ def decode_span(state, buffer, start, width):
     state[POS] = at
 
 
-@kernel
+@part
 def code_bit(decoding, state, buffer, bit, zero):
     """Code one decision whose outcome 0 has probability `zero` / 2^22; returns the outcome."""
     span = state[RANGE]
     bound = (span >> 22) * zero
     if decoding:
         if state[CODE] < bound:
-            decode_span(state, buffer, 0, bound)
+            decode_span(state, buffer, _START, bound)
             return 0
         decode_span(state, buffer, bound, span - bound)
         return 1
     if bit:
         encode_span(state, buffer, bound, span - bound)
     else:
-        encode_span(state, buffer, 0, bound)
+        encode_span(state, buffer, _START, bound)
     return bit
