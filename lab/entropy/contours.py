@@ -57,7 +57,7 @@ def run_end(frame, at, label, reach):
 def steps_of(frame, at, stride, end, label, out):
     """Length, size, length, size of the next two steps of a contour that crosses line `at` at `end`."""
     seen = 0
-    for part in range(2):
+    for which in range(2):
         length = 0
         size = 0
         while seen < STEP_LINES:
@@ -73,9 +73,9 @@ def steps_of(frame, at, stride, end, label, out):
             size = min(max(moved - end, -3), 3)
             end = moved
             break
-        out[2 * part] = length
-        out[2 * part + 1] = size + 3
-        if part == 0 and size == 0:
+        out[2 * which] = length
+        out[2 * which + 1] = size + 3
+        if which == 0 and size == 0:
             out[2] = 0
             out[3] = 3
             return

@@ -23,11 +23,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` for the use of kernels only: without a door from Python, which takes a third of the time to compile."""
+    """`function` for the use of kernels only: a door from Python takes longer to compile than many a small function."""
     return _compiled(function, {"no_cpython_wrapper": True, "no_cfunc_wrapper": True})
 
 
-def _compiled(function: Callable[..., Any], options: dict[str, bool]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     try:
         compiled: Callable[..., Any] = numba.njit(function, cache=True, forceinline=True, **options)
     except RuntimeError:

@@ -68,8 +68,8 @@ def contexts(model, views, at, line, column, base, sets, features):
     lines = fold(fold(np.uint64(1), pack(last, at - 2, 6)), pack(last, up - 2, 6))
     cross = ((np.int64(before[up]) << 5 | np.int64(before[at + stride])) << 15) | pack(before, at - 1, 3)
     far = (pack(frame, up - 2 * stride - 1, 3) << 5 | np.int64(frame[up + 4])) << 5 | np.int64(frame[up - 3])
-    local = now_missed[at - 1] | now_missed[up] << 2 | now_missed[up + 1] << 4 | now_missed[up - 1] << 6
-    was = missed[at + 1] | missed[at + stride] << 2 | missed[at - 1] << 4 | missed[up] << 6
+    local = np.int64(now_missed[at - 1]) | now_missed[up] << 2 | now_missed[up + 1] << 4 | now_missed[up - 1] << 6
+    was = np.int64(missed[at + 1]) | missed[at + stride] << 2 | missed[at - 1] << 4 | missed[up] << 6
     first = steps[0] << 8 | steps[1] << 4
     slopes = (((e1 << 5 | e2) << 5 | (ends[2] + 8)) << 5 | (ends[3] + 8)) << 5 | (ends[4] + 8)
     shift = (ends[0] - ends[6] + 16) << 5

@@ -269,7 +269,7 @@ def code_map(decoding, labels, coder, buffer, model, trace):
         np.empty(4, np.int64),
         np.empty(4, np.int64),
         np.empty(20, np.int64),
-        np.empty(12, np.int64),
+        np.empty(20, np.int64),
     )
     work = (
         np.zeros(CONTEXTS, np.uint64),
@@ -294,7 +294,7 @@ def code_map(decoding, labels, coder, buffer, model, trace):
             truth = -1 if decoding else np.int64(labels[line, column])
             label = np.int64(frame[at - 1])
             refused = -1
-            if _is_flat(frame, last, at, stride, label, now == 0):
+            if label != outside and _is_flat(frame, last, at, stride, label, now == 0):
                 hit = _ask_flat(
                     decoding,
                     1 if truth == label else 0,

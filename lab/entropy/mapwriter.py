@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.bitstream import Section
-from lab.entropy.labelmap import HEADER, LISTED, MOST_LABELS, Monitor, code_counts, fits
+from lab.entropy.labelmap import (
+    HEADER,
+    LISTED,
+    MOST_LABELS,
+    Monitor,
+    code_counts,
+    fits,
+    head_checksum,
+    least_bytes,
+    tiles,
+)
 from lab.entropy.mapmodel import Model, code_map, new_model
 from lab.entropy.rangecoder import WIDTH, finish, spent_bits, writer
 
@@ -55,27 +66,24 @@ def encode(labels: NDArray[np.uint8], *, monitor: Monitor = lambda stage, done, 
     maps, height, width = labels.shape
     method, stream, map_bits = "constant", b"", (0.0,) * maps
     if len(palette) > 1:
-        method, stream, map_bits = _by_counts(indices, len(palette))
-        mixed = _by_mixing(indices, len(palette), 8 * len(stream), monitor)
-        if mixed is not None and len(mixed[1]) < len(stream):
-            method, stream, map_bits = mixed
+        least, most_bits = least_bytes(labels.shape), _counts_bits(indices)
+        mixed = _by_mixing(indices, len(palette), most_bits, monitor)
+        if mixed is None or 8 * len(mixed[1]) > most_bits:
+            counted = _by_counts(indices, len(palette), most_bits)
+            mixed = counted if mixed is None or len(counted[1]) < len(mixed[1]) else mixed
+        method, stream, map_bits = mixed[0], mixed[1].ljust(least, b"\0"), mixed[2]
     listed = palette.tolist() != list(range(len(palette)))
-    head = HEADER.write(
-        {
-            "method": method,
-            "maps": maps,
-            "height": height,
-            "width": width,
-            "labels": len(palette) + (LISTED if listed else 0),
-            "checksum": zlib.crc32(np.ascontiguousarray(labels).data),
-        }
-    ) + (palette.tobytes() if listed else b"")
-    sections = [Section(name="header", kind="field table", offset=0, n_bytes=len(head))]
-    if stream:
-        sections.append(
-            Section(name="labels", kind=method, offset=len(head), n_bytes=len(stream), ideal_bits=sum(map_bits))
-        )
-    return CodedMaps(payload=head + stream, method=method, sections=tuple(sections), map_bits=map_bits)
+    fields: dict[str, object] = {
+        "method": method,
+        "maps": maps,
+        "height": height,
+        "width": width,
+        "labels": len(palette) + (LISTED if listed else 0),
+    }
+    fields["checksum"] = zlib.crc32(np.ascontiguousarray(labels).data, head_checksum(fields, palette))
+    head = HEADER.write(fields) + (palette.tobytes() if listed else b"")
+    sections = tiles(len(head), len(stream), method, sum(map_bits))
+    return CodedMaps(payload=head + stream, method=method, sections=sections, map_bits=map_bits)
 
 
 def _indices(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -90,9 +98,16 @@ def _indices(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.u
     return palette, table[labels]
 
 
-def _by_counts(indices: NDArray[np.uint8], count: int) -> tuple[str, bytes, tuple[float, ...]]:
+def _counts_bits(indices: NDArray[np.uint8]) -> int:
+    """Information of the labels by their counts so far, rounded up: one of all arrangements of all tables of counts."""
+    counts = np.bincount(indices.reshape(-1)).tolist()
+    ways = math.lgamma(sum(counts) + len(counts)) - math.lgamma(len(counts)) - sum(math.lgamma(n + 1) for n in counts)
+    return math.ceil(ways / math.log(2))
+
+
+def _by_counts(indices: NDArray[np.uint8], count: int, bits: int) -> tuple[str, bytes, tuple[float, ...]]:
     coder, counts = writer(), np.ones(count, np.int64)
-    buffer = np.empty(indices.size * 5 // 8 + 1024, np.uint8)  # log2(16) bits and a little more
+    buffer = np.empty(bits // 8 + bits // 512 + 1024, np.uint8)  # what the coder's rounding may add, and more
     spent = [0.0]
     for plane in indices:
         code_counts(False, np.ascontiguousarray(plane).reshape(-1), coder, buffer, counts)

@@ -66,6 +66,11 @@ def spent_bits(state: NDArray[np.int64]) -> float:
     return 8.0 * float(state[POS]) + WIDTH - math.log2(float(state[RANGE]))
 
 
+def read_bits(state: NDArray[np.int64]) -> float:
+    """Information read so far; what `spent_bits` gave at the same place."""
+    return spent_bits(state) - 48.0  # a decoder starts six bytes in
+
+
 @part
 def encode_span(state, buffer, start, width):
     """Narrow the interval to [start, start + width) of it; bytes that do not fit the buffer are only counted."""
