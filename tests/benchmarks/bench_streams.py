@@ -26,7 +26,7 @@ from material import poses
 from lab import contract
 from lab.codecs.implicit import published
 from lab.entropy import posestream, sideinfo, weightstate
-from lab.entropy.bounds import Account, corrected_bits
+from lab.entropy.bounds import Account, corrected_bits, order0_bits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,9 @@ def pose_rows() -> Iterator[tuple[str, Account, float | None, str]]:
         corrected = sum(
             min(corrected_bits(column), corrected_bits(np.diff(column, prepend=column[0]))) for column in kept.codes.T
         )
-        yield name, coded.account, corrected / 8, f"{len(coded.payload) / len(series):.2f} bytes per pair"
+        differences = sum(order0_bits(column) for column in np.diff(kept.codes, axis=0, prepend=kept.codes[:1]).T)
+        note = f"order-0 entropy of all first differences {differences / 8:,.1f}"
+        yield name, coded.account, corrected / 8, f"{note}; {len(coded.payload) / len(series):.2f} bytes per pair"
 
 
 def archive_rows(shared: Path) -> Iterator[tuple[str, Account, float | None, str]]:
