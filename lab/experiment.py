@@ -160,7 +160,9 @@ def run(
         RecipeError: the parent has no run under this contract yet.
         LedgerError: no record of the id to supersede.
         DuplicateRun: these bytes are on record under this recipe's name.
+        EvaluationError: this machine lacks what the axis needs; nothing was encoded.
     """
+    official.check(contract, axis)
     ledger = Ledger(bench.ledgers)
     claimed = official.claimed_axis(axis)
     if once and (known := ledger.find(contract, recipe_sha256=asked.digest, runtime_sha256=None, axis=claimed)):

@@ -88,6 +88,7 @@ class Evaluator:
         self.contract = contract
         self.axis = axis
         self.cache = cache
+        official.check(contract, axis)
         self.segnet, self.posenet = (network.to(axis) for network in networks.load(contract))
 
     def answers(self, pairs: Iterable[NDArray[np.uint8]], monitor: Monitor, stage: str) -> Answers:
@@ -96,7 +97,7 @@ class Evaluator:
         classes: list[NDArray[np.uint8]] = []
         pose: list[NDArray[np.float32]] = []
         done = 0
-        with torch.inference_mode():
+        with torch.inference_mode(), official.exact(self.axis):
             for batch in ahead(_batches(pairs, batch_pairs(contract))):
                 small = self._small(batch)
                 logits = self.segnet(preprocess.segnet_input(small, contract.model_size))

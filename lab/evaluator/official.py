@@ -11,6 +11,7 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,34 @@ def device(axis: str) -> str:
     return f"{axis}: {card}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
 
 
+def check(contract: Contract, axis: str) -> None:
+    """Return only if this machine has what an axis of a contract needs.
+
+    Raises:
+        EvaluationError: no card, or no DALI beside it where the contract is the official one.
+    """
+    if not axis.startswith("cuda"):
+        return
+    where = f"axis cuda of {contract.name}"
+    if contract.kind == KIND:
+        _expect_dali(where)
+    if not torch.cuda.is_available():
+        raise EvaluationError(
+            where, expected="a CUDA card and a torch that was built for it", found="none",
+            fix="measure on --axis cpu, or where a card is",
+        )  # fmt: skip
+
+
+def exact(axis: str) -> AbstractContextManager[Any]:
+    """Full fp32 while the networks run: a card would otherwise shorten the factors of convolutions to TF32."""
+    if not axis.startswith("cuda"):
+        return nullcontext()
+    flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
 def source_pairs(contract: Contract, axis: str) -> Iterator[NDArray[np.uint8]]:
     """The source's pairs as the axis decodes them, uint8 (2, H, W, 3) RGB, display order.
 
@@ -107,12 +136,16 @@ def _dali_pairs(contract: Contract) -> Iterator[NDArray[np.uint8]]:
         EvaluationError: DALI is not installed.
         SampleCountMismatch: fewer pairs than the contract asks for.
     """
+    _expect_dali(f"axis cuda of {contract.name}")
+    return _read_dali(contract)
+
+
+def _expect_dali(where: str) -> None:
     if importlib.util.find_spec("nvidia") is None or importlib.util.find_spec("nvidia.dali") is None:
         raise EvaluationError(
-            f"axis cuda of {contract.name}", expected="DALI, which decodes the reference on this axis", found="none",
+            where, expected="DALI, which decodes the reference on this axis", found="none",
             fix="install nvidia-dali for this CUDA version, or measure on --axis cpu",
         )  # fmt: skip
-    return _read_dali(contract)
 
 
 def _read_dali(contract: Contract) -> Iterator[NDArray[np.uint8]]:

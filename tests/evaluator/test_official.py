@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lab import contract, custody, evidence, experiment, recipe, record, report
+from lab import cli, contract, custody, evidence, experiment, recipe, record, report
 from lab.contract import Contract
 from lab.errors import EvaluationError, RawSizeMismatch, SampleCountMismatch
 from lab.evaluator import measure, official, preprocess
@@ -166,6 +166,27 @@ def test_without_dali_there_is_no_cuda_axis(drawn: Contract) -> None:
         official.source_pairs(drawn, "cuda")
     assert official.decoder(drawn, "cpu").startswith("pyav")
     assert official.decoder(drawn, "cuda").startswith("dali")
+
+
+def test_a_missing_card_is_one_clear_line(
+    drawn: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(official.torch.cuda, "is_available", lambda: False)
+    (tmp_path / "packet").mkdir()
+    assert cli.main(["evaluate", str(tmp_path / "packet"), "--contract", "minidrive", "--axis", "cuda"]) == 1
+    said = capsys.readouterr().err
+    assert "a CUDA card" in said and "--axis cpu" in said and len(said.splitlines()) == 1
+    with pytest.raises(EvaluationError, match="DALI"):
+        measure.Evaluator(drawn, axis="cuda", cache=tmp_path)
+
+
+def test_a_card_computes_in_full_precision() -> None:
+    """Where the networks run on a card, its convolutions must not fall back to TF32."""
+    before = torch.backends.cudnn.allow_tf32
+    with official.exact("cuda"):
+        assert torch.backends.cudnn.allow_tf32 is False and torch.backends.cudnn.deterministic is True
+    assert torch.backends.cudnn.allow_tf32 == before
+    assert torch.backends.cuda.matmul.allow_tf32 is False
 
 
 @pytest.mark.parametrize(
