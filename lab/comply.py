@@ -103,6 +103,7 @@ def check(
     found += _zip(tree, sha256, n_bytes)
     files, reading = _reading(tree)
     found += _charge(files, reading)
+    found += _requirements(tree)
     found += _evidence(tree, contract, contest_final)
     found += _public(tree)
     if contest_final:
@@ -187,6 +188,29 @@ def _charge(files: Mapping[str, bytes], reading: relocation.Reading) -> Iterator
         what=f"{sum(map(len, files.values())):,} bytes of decoder beside the archive, {reading.dense_bytes:,} of them "
         f"constants; the rule-faithful rate charges all of it",
     )  # fmt: skip
+
+
+def _requirements(tree: Mapping[str, Path]) -> Iterator[Check]:
+    """Does requirements.txt name what the runtime imports, and does that go beyond what a judge's machine has?"""
+    folder = f"{runtime.FOLDER}/"
+    files = {name: path.read_bytes() for name, path in tree.items() if name.startswith(folder)}
+    if not files:
+        return
+    try:
+        needed = runtime.imports(files)
+    except LabError as error:
+        yield Check(rule="runtime.requirements", passed=False, what=str(error)[:300])
+        return
+    text = _text(tree["requirements.txt"]) if "requirements.txt" in tree else ""
+    said = tuple(sorted(line.partition("==")[0].strip() for line in text.splitlines() if line.strip()))
+    yield Check(
+        rule="runtime.requirements", passed=said == needed,
+        what=f"declares {', '.join(said) or 'nothing'}, imports {', '.join(needed) or 'nothing'}"[:300],
+    )  # fmt: skip
+    beyond = sorted(set(needed) - set(runtime.USUAL))
+    usual = ", ".join(runtime.USUAL)
+    what = f"asks for {', '.join(beyond)} besides {usual}" if beyond else f"asks for nothing besides {usual}"
+    yield Check(rule="runtime.usual", passed=not beyond, severity="warning", what=what[:300])
 
 
 RULES_OF_CHARGE = {

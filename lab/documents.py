@@ -16,6 +16,7 @@ from lab import custody
 from lab.contract import Contract
 from lab.errors import PacketError
 from lab.ledger import Run
+from lab.runtime import USUAL
 
 PLACEHOLDERS = ("repository", "site", "packet_download", "pull_request")
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -49,6 +50,12 @@ def readme(run: Run, contract: Contract, requirements: tuple[str, ...]) -> str:
     python, commit = inert(kept["versions"].get("python", "3.11")), inert(kept["commit"])
     machine = " ".join(inert(kept["machine"].get(name, "unknown")) for name in ("architecture", "processor"))
     needs = ", ".join(requirements) or "Python alone"
+    beyond = [name for name in (line.partition("==")[0] for line in requirements) if name not in USUAL]
+    remark = (
+        f"This decoder asks for more than Python, {', '.join(USUAL)}: without {', '.join(beyond)} it does not start."
+        if beyond
+        else f"It asks for nothing beyond Python, {', '.join(USUAL)}."
+    )
     parts = "\n".join(f"| `{name}` | {what} |" for name, (_, what) in PARTS.items() if name not in ("replay.json",))
     return f"""# Submission packet: {inert(run.recipe)} on {contract.name}
 
@@ -70,13 +77,13 @@ said about it. The video is coded for a pair of frozen neural networks instead o
 
 ## Check it, with this folder alone
 
-You need a Unix shell, Python {python} or near, and for inflating: {needs}. Nothing here
-asks for the network but the installation.
+You need a Unix shell, Python {python} or near, and for inflating: {needs}.
+{remark} Nothing here asks for the network but the installation.
 
 Every byte is the one that was released:
 
 ```sh
-sha256sum --check --strict --quiet {custody.MANIFEST}
+sha256sum --check --strict --quiet {custody.MANIFEST} && echo "every file is as released"
 ```
 
 The score follows from the distortion of every pair:
@@ -95,16 +102,18 @@ print("score recomputed from", len(rows), "pairs:", total)
 END
 ```
 
-The archive inflates to the recorded frames. Install what the decoder imports first
-(`python3 -m pip install -r requirements.txt`, in an environment of its own), then:
+The archive inflates to the recorded frames. Install what the decoder imports first, in an environment of its own
+(`python3 -m venv ENV && . ENV/bin/activate && python3 -m pip install -r requirements.txt`; a CPU build of torch is
+enough). Inflating took {measured["inflate_s"]:.0f} s where it was recorded and needs {contract.raw_bytes:,} bytes of
+temporary space:
 
 ```sh
 scratch="$(mktemp -d)" && mkdir "$scratch/archive" "$scratch/inflated"
 python3 -m zipfile --extract archive.zip "$scratch/archive"
 echo 0.mkv > "$scratch/names.txt"
 ./inflate.sh "$scratch/archive" "$scratch/inflated" "$scratch/names.txt"
-echo "{kept["raw_sha256"]}  $scratch/inflated/0.raw" | sha256sum --check --strict --quiet
-rm -r "$scratch"
+echo "{kept["raw_sha256"]}  $scratch/inflated/0.raw" | sha256sum --check --strict --quiet \
+  && echo "the frames are the recorded ones" && rm -r "$scratch"
 ```
 
 `0.raw` is headerless: uint8 RGB, {2 * contract.n_pairs:,} frames of {width} x {height} in display order,

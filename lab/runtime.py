@@ -22,6 +22,8 @@ from lab.errors import PacketError
 
 FOLDER = "runtime"
 ENTRY = "inflate.sh"
+# What a judge's machine has anyway; a decoder that imports more says so in its packet.
+USUAL = ("numpy", "numba", "torch")
 # What lies beside the runtime in a submission folder: the archive, its contents, and what the evaluation wrote.
 _NO_RUNTIME = {ENTRY, "archive.zip", "archive", "inflated", "report.txt", "pairs.csv", "__pycache__"}
 

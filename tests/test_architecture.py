@@ -44,7 +44,7 @@ BOOK = {
     "export": {"errors", "ledger", "schema"},
     "walls": set(),
     "replay": {"archive", "custody", "errors", "walls"},
-    "documents": {"contract", "custody", "errors", "ledger"},
+    "documents": {"contract", "custody", "errors", "ledger", "runtime"},
     "packet": {"archive", "comply", "contract", "custody", "documents", "errors", "facts", "ledger", "runtime"},
     "comply": {
         "archive",

@@ -212,6 +212,10 @@ def hidden_bytes(folder: Path) -> None:
     (folder / "archive.zip").write_bytes(b"x" * 9 + data)
 
 
+def silent_requirements(folder: Path) -> None:
+    (folder / "requirements.txt").write_text("numpy==2.0.0\n")
+
+
 LIES: list[tuple[Callable[[Path], None], str]] = [
     (swap_archive, "evaluation.digest"),
     (raise_score, "evaluation.total"),
@@ -233,6 +237,7 @@ LIES: list[tuple[Callable[[Path], None], str]] = [
     (other_mode, "charge.mode"),
     (no_contract_state, "evaluation.contract"),
     (hidden_bytes, "evaluation.digest"),
+    (silent_requirements, "runtime.requirements"),
 ]
 
 

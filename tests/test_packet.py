@@ -121,6 +121,18 @@ def test_a_stranger_checks_a_packet_with_its_readme_alone(built: Path, tmp_path:
         assert any(outcomes)
 
 
+def test_a_packet_says_what_its_decoder_needs_beyond_the_usual(made: Contract, ledger: Ledger, tmp_path: Path) -> None:
+    plain_one = packet.of_run(tmp_path / "plain", enter(ledger, made, "usual", seed=3), made, ledger)
+    assert "asks for nothing beyond Python, numpy, numba, torch." in (plain_one / "README.md").read_text()
+    needy = a_runtime(extra="import av\nimport torch\n")
+    run = enter(ledger, made, "needy", seed=4, tree=needy)
+    built = packet.of_run(tmp_path / "needy", run, made, ledger)
+    assert "without av it does not start" in (built / "README.md").read_text()
+    outcome = {check.rule: check for check in comply.check(built, made).checks}
+    assert outcome["runtime.requirements"].passed
+    assert not outcome["runtime.usual"].passed and outcome["runtime.usual"].severity == "warning"
+
+
 def test_a_packet_names_no_place_and_nobody(built: Path, tmp_path: Path) -> None:
     for content, _ in contents(built).values():
         assert str(tmp_path).encode() not in content

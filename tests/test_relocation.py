@@ -41,6 +41,19 @@ def test_the_requirements_of_a_family_are_what_its_decoder_imports(family: str) 
     assert runtime.of_family(family).sha256 == runtime.of_closure(family, codecs.get(family).runtime_files()).sha256
 
 
+# Families that need more than Python, numpy, numba and torch, and what for.
+BEYOND = {
+    "conventional": {"av"},  # its payload is an AV1, H.265 or H.264 stream
+    "filtered": {"av"},  # it may wrap such a payload
+    "implicit": {"brotli"},
+}
+
+
+@pytest.mark.parametrize("family", sorted(codecs.FAMILIES))
+def test_a_decoder_needs_what_a_judge_has_or_is_named_here(family: str) -> None:
+    assert set(runtime.of_family(family).requirements) - set(runtime.USUAL) <= BEYOND.get(family, set())
+
+
 HIDING: dict[str, tuple[str, dict[str, bytes]]] = {
     "bytes": ("charge.literal", code(f"DATA = {NOISE!r}\n")),
     "base64": ("charge.blob", code(f"DATA = {base64.b64encode(NOISE[:300])!r}\n")),

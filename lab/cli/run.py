@@ -110,14 +110,18 @@ def run_(options: argparse.Namespace) -> None:
             monitor=monitor,
         )
     terminal.say(f"{done.id}  {'recorded' if fresh else 'already on record'}  grade {done.grade}  {done.verdict}")
-    _print_score(done.score, done.data["evaluation"])
+    _print_score(done.score, done.data["evaluation"], done.data["rates"])
     terminal.say(f"  {done.data['verdict_reason']}")
 
 
-def _print_score(score: Score, measured: Any) -> None:
+def _print_score(score: Score, measured: Any, rates: Any) -> None:
     terminal.say(
         f"  score {score.total:.6f} = segnet {score.segnet_term:.6f} + posenet {score.posenet_term:.6f}"
-        f" + rate {score.rate_term:.6f}   ({measured['archive_bytes']:,} bytes, axis {measured['axis']})"
+        f" + rate {score.rate_term:.6f}   (axis {measured['axis']})"
+    )
+    terminal.say(
+        f"  rate as scored {rates['as_scored_bytes']:,} bytes (the archive); rule-faithful"
+        f" {rates['rule_faithful_bytes']:,} bytes (archive, decoder scripts and any weights that they load)"
     )
 
 

@@ -96,6 +96,17 @@ class Entry:
         return self.run.archive_bytes
 
     @property
+    def rule_faithful_bytes(self) -> int:
+        """Size of archive, decoder scripts and any weights that they load."""
+        return int(self.run.data["rates"]["rule_faithful_bytes"])
+
+    @property
+    def rule_faithful_total(self) -> float:
+        """Its score where the decoder is charged too."""
+        price = self.contract.formula.byte_price(self.contract.source.bytes)
+        return self.total + (self.rule_faithful_bytes - self.n_bytes) * price
+
+    @property
     def slug(self) -> str:
         """Recipe name without the family."""
         return self.run.recipe.rpartition("/")[2]

@@ -100,6 +100,20 @@ def test_runs_of_two_axes_are_never_compared(small: shelf.Made, tmp_path: Path) 
         lineage.delta(main.boards[0].entries[0], main.boards[1].entries[0])
 
 
+def test_two_views_of_the_rate_stand_side_by_side_and_labelled(built: SimpleNamespace) -> None:
+    best = built.book.main.boards[0].frontier
+    whole = best.contract.score(
+        segnet=best.data["evaluation"]["segnet"],
+        posenet=best.data["evaluation"]["posenet"],
+        archive_bytes=best.rule_faithful_bytes,
+    )
+    for url in ("/", best.url):
+        rows = re.findall(r'<tr><th scope="row"[^>]*>(as scored|rule-faithful)</th>(.*?)</tr>', page(built, url))
+        assert [name for name, _ in rows] == ["as scored", "rule-faithful"], url
+        assert f"{best.n_bytes:,}" in rows[0][1] and f"{best.total:.6f}" in rows[0][1]
+        assert f"{best.rule_faithful_bytes:,}" in rows[1][1] and f"{whole.total:.6f}" in rows[1][1]
+
+
 def test_a_superseded_run_keeps_its_page_but_leaves_the_board(small: shelf.Made, tmp_path: Path) -> None:
     old = small.ids["x265-camera-crf30-intra"]
     record = json.loads((small.ledgers / shelf.NAME / "runs" / f"{old}.json").read_text(encoding="utf-8"))
