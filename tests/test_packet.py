@@ -88,7 +88,10 @@ def test_the_same_record_gives_the_same_bytes_under_any_circumstances(
         f"packet.of_run(Path({str(tmp_path / 'third')!r}), ledger.get(made, {run.id!r}), made, ledger)\n"
         "assert not {'torch', 'numpy', 'av', 'numba'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], env={"PATH": "", "PYTHONHASHSEED": "7"}, check=True)
+    here = str(Path(packet.__file__).parents[1])
+    subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": here, "PATH": "", "PYTHONHASHSEED": "7"}, check=True
+    )
     assert contents(tmp_path / "third") == contents(built)
 
 
