@@ -270,15 +270,22 @@ def test_eight_writers_at_once_lose_nothing_and_double_nothing(made: Contract, t
 
 
 def kill_writers(root: Path, made: Contract, kills: int, seed: int) -> None:
-    """Kill a writer with SIGKILL at a random point, again and again; what it said that it wrote must stand."""
+    """Kill a writer with SIGKILL at a random point, again and again; what it said that it wrote must stand.
+
+    The point lies a random part of a record's time after its first, second or third record, however slow the machine.
+    """
     chance = random.Random(seed)
     promised: set[str] = set()
+    pace = 0.02
     for number in range(kills):
         process = writer(root, 10_000 * (number + 1), 1_000)
         start(process)
-        time.sleep(chance.uniform(0.0, 0.06))
-        os.kill(process.pid, signal.SIGKILL)
         assert process.stdout is not None
+        started, whole = time.monotonic(), chance.randrange(3)
+        promised |= {process.stdout.readline().strip() for _ in range(whole)}
+        pace = (time.monotonic() - started) / whole if whole else pace
+        time.sleep(chance.uniform(0.0, 1.5 * pace))
+        os.kill(process.pid, signal.SIGKILL)
         lines = process.stdout.read().split("\n")
         process.wait()
         process.stdout.close()
@@ -289,6 +296,7 @@ def kill_writers(root: Path, made: Contract, kills: int, seed: int) -> None:
     enter(ledger, made, "afterwards")  # the lock is free and the sweep has its chance
     runs = ledger.runs(made)
     assert promised <= {run.id for run in runs}
+    assert len(promised) > kills // 2
     found = audit.verify(root)
     assert found.records == len(runs)
     # A process may die between its evidence and its record; that evidence is a stray, never half a record.
@@ -311,18 +319,27 @@ def fork_and_kill(folder: Path, kills: int, seed: int) -> int:
     """Kill a forked child in the middle of `write_once`, at a random point; how many files stand."""
     chance = random.Random(seed)
     body = b"x" * 200_000
+    pace, told = 0.005, 0
     for number in range(kills):
+        heard, said = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 for place in range(10_000):
                     store.write_once(folder / f"{number}-{place}.json", body)
+                    os.write(said, b".")
             finally:
                 os._exit(0)
-        time.sleep(chance.uniform(0.0, 0.01))
+        os.close(said)
+        started, whole = time.monotonic(), chance.randrange(3)
+        told += sum(len(os.read(heard, 1)) for _ in range(whole))
+        pace = (time.monotonic() - started) / whole if whole else pace
+        time.sleep(chance.uniform(0.0, 1.5 * pace))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(heard)
     standing = list(folder.glob("*.json"))
+    assert len(standing) >= told > kills // 2
     assert all(path.stat().st_size == len(body) for path in standing)
     store.write_once(folder / "afterwards.json", body)
     assert not list(folder.glob(".append-*"))
