@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator bench-train bench-streams clean
+.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator bench-train bench-streams bench-entropy clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,13 +40,16 @@ check: setup  ## lint and types
 	$(BIN)/ruff format --check lab tests build.py
 	$(BIN)/mypy
 
-bench: bench-evaluator bench-train bench-streams  ## every side-by-side measurement
+bench: bench-evaluator bench-train bench-streams bench-entropy  ## every side-by-side measurement
 
 bench-evaluator: setup  ## the official evaluator against the contest's own loop, on random weights
 	$(BIN)/python tests/benchmarks/bench_evaluator.py --inexact --json ledgers/benchmarks/evaluator.json
 
 bench-train: setup  ## pairs per second of every post-filter in training, against plain eager
 	$(BIN)/python tests/benchmarks/bench_train.py --json ledgers/benchmarks/train.json
+
+bench-entropy: setup  ## class maps through general, picture, video and published coders, and ours
+	$(BIN)/python tests/benchmarks/bench_entropy.py --json ledgers/benchmarks/entropy.json
 
 bench-streams: setup  ## poses, weights, latents and selectors beside their entropy bounds
 	$(BIN)/python tests/benchmarks/bench_streams.py --json ledgers/benchmarks/streams.json

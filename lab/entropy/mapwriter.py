@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,6 +144,31 @@ def oriented(indices: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
     return (indices.transpose(0, 2, 1), True) if across > along else (indices, False)
 
 
+def costs(
+    labels: NDArray[np.uint8], *, monitor: Monitor = lambda stage, done, total: None
+) -> Iterator[NDArray[np.float32]]:
+    """Information of every pixel, map by map, float32 (H, W): one pass over uint8 (T, H, W) of 2 to 16 labels."""
+    palette, indices = _indices(labels)
+    scan, columns_first = oriented(indices)
+    maps, lines, columns = scan.shape
+    coder, model, trace = writer(), new_model(len(palette), maps, lines, columns), np.empty(lines * columns, np.int64)
+    for index in range(maps):
+        start = spent_bits(coder)
+        code_map(False, np.ascontiguousarray(scan[index]), coder, _NO_BYTES, model, trace)
+        plane = _traced(trace, start).reshape(lines, columns)
+        yield np.ascontiguousarray(plane.T) if columns_first else plane
+        monitor("price pixels", index + 1, maps)
+
+
+def _traced(trace: NDArray[np.int64], start: float) -> NDArray[np.float32]:
+    """Information of each pixel of a trace that began at `start` bits."""
+    written, width = trace >> WIDTH & 0xFFFF, trace & ((1 << WIDTH) - 1)
+    # positions are kept modulo 2^16 bytes, which a single pixel never spends
+    steps = np.diff(written, prepend=int(start // 8) & 0xFFFF) & 0xFFFF
+    after = 8.0 * np.cumsum(np.where(steps > 0x8000, steps - 0x10000, steps)) - np.log2(width.astype(np.float64))
+    return np.diff(after, prepend=start - WIDTH - 8.0 * (start // 8)).astype(np.float32)
+
+
 class Meter:
     """The exact cost of maps under the mixing model: in all, per pixel, and of edits proposed to them.
 
@@ -201,13 +226,8 @@ class Meter:
         plane = np.ascontiguousarray(self._scan[index])
         trace = np.empty(plane.size, np.int64)
         code_map(False, plane, coder, _NO_BYTES, model, trace)
-        written, width = trace >> WIDTH & 0xFFFF, trace & ((1 << WIDTH) - 1)
-        # positions are kept modulo 2^16 bytes, which a single pixel never spends
-        steps = np.diff(written, prepend=int(start // 8) & 0xFFFF) & 0xFFFF
-        after = 8.0 * np.cumsum(np.where(steps > 0x8000, steps - 0x10000, steps)) - np.log2(width.astype(np.float64))
-        origin = start - WIDTH - 8.0 * (start // 8)
-        costs = np.diff(after, prepend=origin).astype(np.float32).reshape(plane.shape)
-        return np.ascontiguousarray(costs.T) if self._columns_first else costs
+        priced = _traced(trace, start).reshape(plane.shape)
+        return np.ascontiguousarray(priced.T) if self._columns_first else priced
 
     def incremental_bits(self, edits: Sequence[tuple[int, int, int, int]], *, horizon: int | None = None) -> float:
         """Bits that a set of edits adds (or saves, if negative).

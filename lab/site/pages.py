@@ -11,6 +11,7 @@ from lab.site import data, details, figures, lineage, prose, training
 from lab.site.axes import Axes
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
+from lab.site.coding import Coding
 from lab.site.data import Content
 from lab.site.others import Others
 from lab.site.packets import Packet
@@ -309,6 +310,19 @@ def axes(found: Axes) -> Page:
         description="One archive, two scores: ratios and gap between the contest's axes, and where the gap comes from.",
         context={"axes": found},
         nav="others",
+        modules=("chart", "table"),
+    )
+
+
+def entropy(found: Coding) -> Page:
+    """One tensor through every coder, and where our bits go."""
+    return Page(
+        url="/entropy/",
+        template="entropy.html",
+        title="Entropy",
+        description="Class maps through every coder, sizes and speeds side by side, and what our bits are spent on.",
+        context={"coding": found},
+        nav="entropy",
         modules=("chart", "table"),
     )
 

@@ -5,6 +5,7 @@
 /ledger/<contract>/          one contract: table, chart  /judges/    packet and how to check it
 /runs/<contract>/<run-id>/   one run                     /data/      files for machines, what was withheld
 /others/                     what others measured        /axes/      its CPU scores against its CUDA scores
+/entropy/                    class maps through every coder
 /404.html
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from lab.site import axes, data, host, others, packets, pages, prose
+from lab.site import axes, coding, data, host, others, packets, pages, prose
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -31,6 +32,7 @@ NAV = (
     ("reading", "/reading/", "How to read"),
     ("judges", "/judges/", "Judges"),
     ("others", "/others/", "Others"),
+    ("entropy", "/entropy/", "Entropy"),
     ("glossary", "/glossary/", "Glossary"),
 )
 
@@ -68,6 +70,8 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     facts = others.load(book.ledgers / "external")
     compared = axes.load(book.ledgers)
     files |= compared.files if compared else {}
+    coded = coding.load(book.ledgers)
+    files |= {"data/benchmarks/entropy.json": book.ledgers / "benchmarks" / "entropy.json"} if coded else {}
     planned = [
         pages.landing(book, board, media, texts["notebook"]),
         *pages.ledgers(book),
@@ -76,6 +80,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
         *pages.texts(texts["pages"], board, packet),
         *([] if facts.is_empty else [pages.context(facts, compared is not None)]),
         *([pages.axes(compared)] if compared else []),
+        *([pages.entropy(coded)] if coded else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
         pages.machine_files(book, files),

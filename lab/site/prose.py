@@ -26,6 +26,7 @@ from lab.errors import LabError, SiteError
 from lab.site import cite, sanitize
 from lab.site.book import Board, Book, Entry
 from lab.site.cite import Citation, Cited, NoRunYet
+from lab.site.coding import Coding
 from lab.site.quoted import PublicRecord
 
 _SLOT = re.compile("\ue000(\\d+)\ue001")
@@ -193,6 +194,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         "term": desk.term,
         "external": cite.external,
         "public": PublicRecord(desk.book.ledgers),
+        "coding": Coding(desk.book.ledgers),
         "contract": board.contract if board else (desk.book.main.contract if desk.book.main else None),
         "site": desk.book.site,
     }
