@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from lab.bitstream import Reader, varint
 from lab.errors import BitstreamError, UnknownSyntax
 
-MOST_BLOCK = 1 << 23
-MOST_MODELLED = 1 << 21
+MOST_BLOCK = 1 << 22
+MOST_MODELLED = 1 << 20
 MOST_EXPANSION = 64
 METHODS = ("stored", "zstandard", "brotli", "lzma", "context tree", "mixing")
 ORDERS = ("as it is", "2 planes", "4 planes", "8 planes")
@@ -29,7 +29,7 @@ _PLANES = {"as it is": 1, "2 planes": 2, "4 planes": 4, "8 planes": 8}
 _SAMPLE = 1 << 15
 _TREE_DEPTH = 5
 _MOST_STRIDE = 64
-_WINDOW_LOG = 23
+_WINDOW_LOG = 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,7 +211,7 @@ def test_two_gigabytes_take_under_500_megabytes_of_memory(tmp_path: Path) -> Non
 def test_the_smallest_profile_takes_under_500_megabytes_as_well(tmp_path: Path) -> None:
     """A whole block for the codecs, and a table of numbers that our models win, whose memory grows with its length."""
     rng = np.random.default_rng(9)
-    text = b"".join(b"%d road %d sky\n" % tuple(rng.integers(0, 99, 2)) for _ in range(blocks.MOST_BLOCK // 13))
+    text = " ".join(map(str, rng.integers(0, 1 << 20, blocks.MOST_BLOCK // 6).tolist())).encode()
     table = np.clip(rng.normal(0, 1, (blocks.MOST_MODELLED // 8, 4)) * (3, 9, 20, 1), -128, 127).astype(np.int8)
     (tmp_path / "in").write_bytes(text[: blocks.MOST_BLOCK] + table.tobytes())
     found = [
