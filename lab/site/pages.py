@@ -10,6 +10,7 @@ from lab.errors import SiteError
 from lab.site import data, details, figures, lineage, prose, training
 from lab.site.axes import Axes
 from lab.site.book import Board, Book, Entry, Shelf
+from lab.site.calibration import Search
 from lab.site.clips import Clip
 from lab.site.coding import Coding
 from lab.site.data import Content
@@ -79,15 +80,19 @@ def landing(book: Book, board: Board | None, media: Mapping[str, Media], noteboo
     )
 
 
-def ledgers(book: Book) -> list[Page]:
-    """The list of contracts, and one page with charts and table for each."""
+def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
+    """The list of contracts, and one page with charts and table for each.
+
+    Args:
+        has_searches: the page that compares predictions with outcomes exists too.
+    """
     pages = [
         Page(
             url="/ledger/",
             template="ledgers.html",
             title="Ledgers",
             description="Every contract under which runs were measured.",
-            context={"shelves": book.shelves},
+            context={"shelves": book.shelves, "has_searches": has_searches},
             nav="ledger",
         )
     ]
@@ -323,6 +328,19 @@ def entropy(found: Coding) -> Page:
         description="Class maps through every coder, sizes and speeds side by side, and what our bits are spent on.",
         context={"coding": found},
         nav="entropy",
+        modules=("chart", "table"),
+    )
+
+
+def calibration(searches: list[Search]) -> Page:
+    """What searches predicted beside what was measured."""
+    return Page(
+        url="/calibration/",
+        template="calibration.html",
+        title="Calibration",
+        description="Predicted bands and measured scores of every search on record, with what was refused.",
+        context={"searches": searches},
+        nav="ledger",
         modules=("chart", "table"),
     )
 

@@ -6,6 +6,7 @@
 /runs/<contract>/<run-id>/   one run                     /data/      files for machines, what was withheld
 /others/                     what others measured        /axes/      its CPU scores against its CUDA scores
 /entropy/                    class maps through every coder
+/calibration/                what searches predicted, and what came
 /404.html
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from lab.site import axes, coding, data, host, others, packets, pages, prose
+from lab.site import axes, calibration, coding, data, host, others, packets, pages, prose
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -72,15 +73,18 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     files |= compared.files if compared else {}
     coded = coding.load(book.ledgers)
     files |= {"data/benchmarks/entropy.json": book.ledgers / "benchmarks" / "entropy.json"} if coded else {}
+    searches, journals = calibration.load(book)
+    files |= journals
     planned = [
         pages.landing(book, board, media, texts["notebook"]),
-        *pages.ledgers(book),
+        *pages.ledgers(book, has_searches=bool(searches)),
         *pages.runs(book, media, files),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
         *([] if facts.is_empty else [pages.context(facts, compared is not None)]),
         *([pages.axes(compared)] if compared else []),
         *([pages.entropy(coded)] if coded else []),
+        *([pages.calibration(searches)] if searches else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
         pages.machine_files(book, files),
