@@ -219,7 +219,7 @@ def _maps(bits: list[float]) -> Figure:
         title="Bytes of every map",
         x=svg.padded([0.0, float(len(size) - 1)], "map, in display order"),
         y=svg.padded(size, "bytes", floor=0.0),
-        lines=(Line(points=tuple((float(index), value) for index, value in enumerate(size)), kind="main-line"),),
+        lines=(Line(points=tuple((float(index), value) for index, value in enumerate(size)), kind="other-line"),),
         wide=(960.0, 300.0),
         narrow=(380.0, 280.0),
     )
