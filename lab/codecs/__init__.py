@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, tuple[int, str]] = {
     "conventional": (1, "lab.codecs.conventional"),
     "filtered": (2, "lab.codecs.filtered"),
+    "semantic": (3, "lab.codecs.semantic"),
     "implicit": (4, "lab.codecs.implicit"),
 }
 

@@ -157,7 +157,7 @@ def read(section: bytes, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> di
     return out
 
 
-def values(tensor: Stored) -> NDArray[np.float32]:
+def values(tensor: StoredTensor) -> NDArray[np.float32]:
     """The float32 values of a tensor: code times step, exactly as they were trained."""
     shape = tensor.shape
     if len(shape) < 2:

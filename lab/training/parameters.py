@@ -37,6 +37,11 @@ class Parameters:
         """Weights and quantizer under one set of names."""
         return self.joined(self.weights, self.scheme)
 
+    def moving_quantizer(self, freeze: tuple[str, ...]) -> list[nn.Parameter]:
+        """Learned steps, exponents and depths of all weights but those whose names begin so."""
+        named = self.scheme.named_parameters()
+        return [value for key, value in named if not key.partition(".")[2].replace("/", ".").startswith(freeze)]
+
     @staticmethod
     def joined(weights: Mapping[str, torch.Tensor], scheme: Scheme) -> Weights:
         """The names of `all` for these weights and this quantizer."""

@@ -9,6 +9,7 @@ that is how they are stored. Vectors (biases) are kept in half precision by ever
     lsq             one learned step per tensor, `bits` deep
     lsq-channel     one learned step per output channel
     fp4             16 values {0, .5, 1, 1.5, 2, 3, 4, 6} with sign, one step per block of 32
+    fp4-large       that for tensors of at least 512 values, int8-tensor for the others
     depth           a learned bit depth and power-of-two step per output channel; depth 0 removes the channel
 
 References: S. Esser et al., "Learned step size quantization", ICLR 2020; S. Cséfalvay and J. Imber,
@@ -28,9 +29,10 @@ from torch import nn
 
 from lab.training.rate import laplace_bits
 
-SCHEMES = ("int8-tensor", "int8-channel", "lsq", "lsq-channel", "fp4", "depth")
+SCHEMES = ("int8-tensor", "int8-channel", "lsq", "lsq-channel", "fp4", "fp4-large", "depth")
 FP4_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 FP4_BLOCK = 32
+FP4_LARGE = 512
 MAX_DEPTH = 8
 _SMALLEST_STEP = 2.0**-14  # the smallest normal half
 
@@ -141,11 +143,11 @@ class Scheme(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Set learned steps and exponents from the weights as they are; depths go back to the largest."""
-        for name, shape in self.shapes.items():
-            if len(shape) < 2:
+        """Set learned steps and exponents from these weights as they are; depths go back to the largest."""
+        for name, weight in weights.items():
+            if len(self.shapes[name]) < 2:
                 continue
-            w, key = weights[name].detach(), _key(name)
+            w, key = weight.detach(), _key(name)
             if self.kind.startswith("lsq"):
                 over = tuple(range(w.dim())) if self.kind == "lsq" else tuple(range(1, w.dim()))
                 if self.high == 127:  # at eight bits the largest magnitude is the better start
@@ -173,18 +175,21 @@ class Scheme(nn.Module):
         if self.kind == "depth":
             codes, step = self._rows(name, w)
             return codes * step
-        if self.kind == "fp4":
+        if self._is_fp4(w):
             code, step = fp4_codes(w)
             return straight_through(w, fp4_values(code, step, w.shape))
         codes, step = self._uniform(w)
         return straight_through(w, codes * step)
+
+    def _is_fp4(self, w: torch.Tensor) -> bool:
+        return self.kind == "fp4" or (self.kind == "fp4-large" and w.numel() >= FP4_LARGE)
 
     def _learned_step(self, name: str) -> torch.Tensor:
         step = self.steps[_key(name)]
         return straight_through(step, step.detach().clamp_min(_SMALLEST_STEP).half().float())
 
     def _uniform(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        over = tuple(range(w.dim())) if self.kind == "int8-tensor" else tuple(range(1, w.dim()))
+        over = tuple(range(w.dim())) if self.kind in ("int8-tensor", "fp4-large") else tuple(range(1, w.dim()))
         step = (w.detach().abs().amax(dim=over, keepdim=True) / 127.0).clamp_min(_SMALLEST_STEP).half().float()
         return (w.detach() / step).round().clamp(-127, 127) + 0.0, step
 
@@ -208,7 +213,7 @@ class Scheme(nn.Module):
     def _pack(self, name: str, w: torch.Tensor) -> Quantized:
         if w.dim() < 2:
             return _quantized("half", w, _numpy(w.half() + 0.0).astype(np.float16))
-        if self.kind == "fp4":
+        if self._is_fp4(w):
             code, step = fp4_codes(w)
             return _quantized("fp4", w, _numpy(code).astype(np.uint8), steps=step)
         if self.kind == "depth":
@@ -239,7 +244,7 @@ class Scheme(nn.Module):
             if self.kind == "depth":
                 depth = self.depths[_key(name)].clamp(0.0, float(MAX_DEPTH))
                 total.append(straight_through(depth, depth.round()).sum() * per_row)
-            elif self.kind == "fp4":
+            elif self._is_fp4(w):
                 total.append(w.new_tensor(4.0 * math.prod(shape)))
             else:
                 step = self._learned_step(name) if self.kind.startswith("lsq") else self._uniform(w)[1]

@@ -30,7 +30,7 @@ from lab.training.objective import Objective, Terms
 from lab.training.optim import Optimizers
 from lab.training.parameters import Parameters, estimated_bytes
 from lab.training.progress import Best, Progress, Validation, Weights
-from lab.training.quantize import Quantized, round_pixels
+from lab.training.quantize import Quantized, Scheme, round_pixels
 from lab.training.schedule import Stage
 from lab.training.targets import Targets
 
@@ -88,6 +88,8 @@ class Trainer:
         *,
         saliency: torch.Tensor | None = None,
         validate: Validate | None = None,
+        start: Weights | None = None,
+        settled: tuple[str, ...] = (),
     ) -> Fitted:
         """Run all stages, from the folder's checkpoint where it has one.
 
@@ -97,6 +99,8 @@ class Trainer:
             posenet, segnet: frozen networks.
             saliency: float (N, h, w) of mean one, see `sensitivity`.
             validate: the decoded score of a candidate; without it the model's own output is measured.
+            start: weights and quantizer to begin with, as a former run's best candidate has them.
+            settled: prefixes of the weights whose quantizer is not set anew from them.
 
         Raises:
             TrainingError: the loss is not finite, the checkpoint is of another run, or the disk is full.
@@ -124,19 +128,28 @@ class Trainer:
             saliency=saliency,
         )
         with compute.one_thread():
-            return _Run(self, tensors, objective, validate).go()
+            return _Run(self, tensors, objective, validate, start, settled).go()
 
 
 class _Run:
     """One run of a trainer over inputs and targets."""
 
     def __init__(
-        self, trainer: Trainer, inputs: tuple[torch.Tensor, ...], objective: Objective, validate: Validate | None
+        self,
+        trainer: Trainer,
+        inputs: tuple[torch.Tensor, ...],
+        objective: Objective,
+        validate: Validate | None,
+        start: Weights | None,
+        settled: tuple[str, ...],
     ) -> None:
         self.trainer, self.inputs, self.objective = trainer, inputs, objective
         self.config, self.folder, self.parameters = trainer.config, trainer.folder, trainer.parameters
         self.validate: Validate = validate or self._measure
         self.note = ""
+        self.settled = settled
+        if start is not None:
+            self.parameters.load(start)
         self.state, self.memory = self._start()
 
     def _start(self) -> tuple[Progress, Weights]:
@@ -183,16 +196,20 @@ class _Run:
             if stage.start == "best" and state.best:
                 parameters.load(state.best.weights)
             if stage.quantize and not state.calibrated:
-                parameters.scheme.calibrate(parameters.weights)
+                self._calibrate(parameters.scheme, parameters.weights)
                 state.calibrated = True
             state.ema = Exponential(parameters.all(), stage.ema) if stage.ema else None
             state.swa = Uniform(parameters.all()) if stage.swa else None
             state.snapshots = []
-        extras = list(parameters.scheme.parameters()) if stage.quantize else []
+        extras = parameters.moving_quantizer(stage.freeze) if stage.quantize else []
         optimizers = Optimizers(parameters.weights, extras, stage, self.config.rates)
         optimizers.restore(self.memory)
         self.memory = {}
         return optimizers
+
+    def _calibrate(self, scheme: Scheme, weights: Mapping[str, torch.Tensor]) -> None:
+        """Set a quantizer from weights, but for those whose quantizer is settled."""
+        scheme.calibrate({name: value for name, value in weights.items() if not name.startswith(self.settled)})
 
     def _step(self, stage: Stage, optimizers: Optimizers) -> None:
         state, config, objective = self.state, self.config, self.objective
@@ -259,7 +276,7 @@ class _Run:
         state = self.state
         scheme, own = self.parameters.split(weights)
         if not stage.quantize:
-            scheme.calibrate(own)
+            self._calibrate(scheme, own)
         with torch.no_grad():
             result = self.validate(scheme.pack(own), scheme.fake(own))
         state.difficulty = torch.from_numpy(np.ascontiguousarray(result.pairs, dtype=np.float64))

@@ -24,6 +24,8 @@ from lab.codecs.implicit.clip import Clip
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.encode import params_of
 from lab.codecs.implicit.model import Decoder, Shape, published_shape, tensor_shapes
+from lab.codecs.judge import ARCHIVE_BYTES, answers_of
+from lab.codecs.pixels import rounded
 from lab.contract import Contract
 from lab.errors import BitstreamError, RecipeError
 from lab.evaluator import networks
@@ -140,7 +142,7 @@ def test_the_decode_is_what_the_encoder_judged(
 ) -> None:
     """Frames at camera size, shrunk by the evaluator's resize, are the grid that was scored, bit for bit."""
     content = syntax.read(stream.payload)
-    grid = torch.cat([decode.rounded(frames) for frames in decode.rendered(content)])
+    grid = torch.cat([rounded(frames) for frames in decode.rendered(content)])
     frames = np.stack(list(codecs.get("implicit").decode(stream.payload)))
     assert frames.shape == (N_PAIRS, 2, *FRAME, 3) and frames.dtype == np.uint8
     seen = resample.resize(torch.from_numpy(frames).movedim(-1, 2), MODEL).reshape(grid.shape)
@@ -187,7 +189,7 @@ def test_a_recorded_run_scores_what_the_training_selected(bench: Bench, tmp_path
 
 
 def test_the_archive_around_a_payload_is_counted(stream: Bitstream) -> None:
-    assert len(archive.write(stream.payload)) == len(stream.payload) + judge.ARCHIVE_BYTES
+    assert len(archive.write(stream.payload)) == len(stream.payload) + ARCHIVE_BYTES
 
 
 def test_the_packet_ships_a_decoder_and_no_encoder() -> None:
@@ -274,7 +276,7 @@ def test_a_correction_is_kept_only_where_the_real_score_falls(
     clip: SourceClip, stream: Bitstream, toy: Contract, what: object
 ) -> None:
     segnet, posenet = networks.load(toy)
-    known = judge.answers_of(clip, segnet, posenet, silent)
+    known = answers_of(clip, segnet, posenet, silent)
     cheap, dear = (
         judge.Judge(known, segnet, posenet, replace(toy, source=replace(toy.source, bytes=n_bytes)))
         for n_bytes in (10**12, 100)
@@ -290,7 +292,7 @@ def test_a_correction_is_kept_only_where_the_real_score_falls(
 def test_the_pose_network_reaches_every_latent(clip: SourceClip, stream: Bitstream, toy: Contract) -> None:
     """The conversion of the public evaluator cuts gradients silently; ours must not."""
     segnet, posenet = networks.load(toy)
-    known = judge.answers_of(clip, segnet, posenet, silent)
+    known = answers_of(clip, segnet, posenet, silent)
     free = replace(toy, formula=replace(toy.formula, segnet=0.0))
     slopes = judge.Judge(known, segnet, posenet, free).slopes(syntax.read(stream.payload), 1e-3, 0.3)
     assert (slopes.abs().sum(dim=0) > 0.0).all()

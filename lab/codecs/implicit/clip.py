@@ -1,4 +1,4 @@
-"""What training moves: a clip's latents with their decoder; and stand-ins of the frozen networks for some stages."""
+"""What training moves: a clip's latents with their decoder."""
 
 from __future__ import annotations
 
@@ -48,31 +48,3 @@ def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:
     phase = torch.rand(dimension) * 2.0 * math.pi
     time = torch.linspace(0.0, 1.0, n_pairs)
     return math.sqrt(2.0) * torch.sin(2.0 * math.pi * turns[:, None] * time + phase[:, None])
-
-
-class Silent(nn.Module):
-    """A network that always answers zero, float (n, *shape), and costs nothing: for stages that ask none."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(1).expand(len(x), *self.shape)
-
-
-class Brisk(nn.Module):
-    """A frozen network in bfloat16, float32 in and out: for gradients, never for a score.
-
-    Notes:
-        About a third less time on processors that multiply bfloat16; its answers differ between processors.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
-            out: torch.Tensor = self.network(x)
-        return out.float()

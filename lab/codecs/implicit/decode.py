@@ -9,7 +9,6 @@ batches of one fixed size and on one thread, since both decide the last bits of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from lab.bitstream import Bitstream
 from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.model import Decoder
+from lab.codecs.pixels import one_thread, rounded
 from lab.video import resample
 
 _BATCH_PAIRS = 4
@@ -54,7 +54,7 @@ def rendered(content: Content, pairs: NDArray[np.int64] | None = None) -> Iterat
         chosen = order[start : start + _BATCH_PAIRS]
         # The last batch is filled up, so that every pair is computed in a batch of the same size.
         filled = np.resize(chosen, _BATCH_PAIRS)
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             frames = (decoder(latents[filled]) + biases)[: len(chosen)]
         yield frames
 
@@ -66,11 +66,6 @@ def build(content: Content) -> Decoder:
     weights = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in content.values().items()}
     decoder.load_state_dict(weights, assign=True)
     return decoder.eval().requires_grad_(False)
-
-
-def rounded(frames: torch.Tensor) -> torch.Tensor:
-    """Frames as pixels hold them, uint8."""
-    return frames.round().clamp(0.0, 255.0).to(torch.uint8)
 
 
 def enlarge(frames: torch.Tensor, head: Head) -> Iterator[NDArray[np.uint8]]:
@@ -87,13 +82,3 @@ def enlarge(frames: torch.Tensor, head: Head) -> Iterator[NDArray[np.uint8]]:
             if head.up == "aligned":
                 large = resample.aligned_up(large, head.size)
         yield np.ascontiguousarray(large.movedim(1, -1).numpy())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    former = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(former)

@@ -20,10 +20,12 @@ from lab.bitstream import Bitstream
 from lab.codecs.base import Monitor, SourceClip
 from lab.codecs.implicit import dual, polish
 from lab.codecs.implicit import format as syntax
-from lab.codecs.implicit.clip import Brisk, Clip, Silent
+from lab.codecs.implicit.clip import Clip
 from lab.codecs.implicit.content import Content, Head
-from lab.codecs.implicit.judge import Judge, answers_of
+from lab.codecs.implicit.judge import Judge
 from lab.codecs.implicit.model import Shape
+from lab.codecs.judge import answers_of
+from lab.codecs.standins import Brisk, Silent
 from lab.contract import Contract
 from lab.errors import RecipeError, RoundTripMismatch
 from lab.evaluator import networks

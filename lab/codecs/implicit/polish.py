@@ -3,8 +3,7 @@
 A change is admitted where measured distortion plus the price of its bytes falls. Gradients only say what is worth
 trying. What was found pair by pair is measured once more as a whole, from the payload, before it is kept.
 
-References: the latent side-car of the public HNeRV entries; the admission rule of anchors "unified byte-vs-metric
-admission".
+References: the latent side-car of the public HNeRV entries; `lab.codecs.admission`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lab.codecs import admission
 from lab.codecs.base import Monitor
 from lab.codecs.implicit import decode
 from lab.codecs.implicit.content import SIDECAR_UNIT, Content
@@ -116,10 +116,10 @@ def best_changes(
     assert before.posenet is not None  # the judge of a payload always asks PoseNet
     head = content.head
     steps = content.latent_sizes()
-    slopes = judge.slopes(content, before.posenet, _TAU).numpy() * steps
+    slopes = judge.slopes(content, before.posenet or 0.0, _TAU).numpy() * steps
     decoder = decode.build(content)
     values, biases = content.latent_values(), torch.from_numpy(content.biases())
-    n_pairs, weight = head.n_pairs, judge.pose_weight(before.posenet)
+    n_pairs, weight = head.n_pairs, judge.pose_weight(before.posenet or 0.0)
     threshold = price_bytes * judge.byte_price * n_pairs
     changes: list[Change] = []
     for pair in range(n_pairs):
@@ -154,10 +154,9 @@ def admitted(
     apply: Callable[[Sequence[Change]], Content],
     judge: Judge,
 ) -> Content:
-    """The content with as many of the changes, best first, as measure better than none; halved until they do."""
-    while changes:
-        changed = apply(changes)
-        if judge.validation(changed).score < before.score:
-            return changed
-        changes = changes[: len(changes) // 2]
-    return content
+    """The content with those of the changes, best first, that measure better together than without them."""
+
+    def score(tried: Content) -> float:
+        return judge.validation(tried).score
+
+    return admission.admit(content, before.score, changes, apply, score)[0]
