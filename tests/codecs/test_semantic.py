@@ -307,8 +307,8 @@ def test_contour_edits_enter_only_where_they_pay(content: Content, judge: Judge,
     labels = content.maps.labels.copy()
     labels[:, MODEL[0] // 2 :] = 4
     labels[:, : MODEL[0] // 2] = 0
-    noise = random.random((N_PAIRS, MODEL[1])) < 0.3
-    labels[:, MODEL[0] // 2][noise] = 0
+    bumps = random.random((N_PAIRS, MODEL[1])) < 0.05
+    labels[:, MODEL[0] // 2][bumps] = 0
     start = replace(content, maps=edits.maps_of(labels, silent), actions=actions.none())
     dear = Judge(judge.known, judge.segnet, judge.posenet, replace(toy, source=replace(toy.source, bytes=3)))
     found = edits.edited(start, dear, silent)
