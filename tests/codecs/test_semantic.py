@@ -313,7 +313,8 @@ def test_contour_edits_enter_only_where_they_pay(content: Content, judge: Judge,
     dear = Judge(judge.known, judge.segnet, judge.posenet, replace(toy, source=replace(toy.source, bytes=3)))
     found = edits.edited(start, dear, silent)
     assert dear.validation(found).score < dear.validation(start).score
-    assert len(found.maps.coded) < len(start.maps.coded)
+    spent, first = (sum(part.ideal_bits or 0.0 for part in it.maps.sections) for it in (found, start))
+    assert spent < first - 8.0
     cheap = Judge(judge.known, judge.segnet, judge.posenet, replace(toy, source=replace(toy.source, bytes=10**12)))
     assert cheap.validation(edits.edited(start, cheap, silent)).score <= cheap.validation(start).score
 

@@ -116,10 +116,10 @@ def best_changes(
     assert before.posenet is not None  # the judge of a payload always asks PoseNet
     head = content.head
     steps = content.latent_sizes()
-    slopes = judge.slopes(content, before.posenet or 0.0, _TAU).numpy() * steps
+    slopes = judge.slopes(content, before.posenet, _TAU).numpy() * steps
     decoder = decode.build(content)
     values, biases = content.latent_values(), torch.from_numpy(content.biases())
-    n_pairs, weight = head.n_pairs, judge.pose_weight(before.posenet or 0.0)
+    n_pairs, weight = head.n_pairs, judge.pose_weight(before.posenet)
     threshold = price_bytes * judge.byte_price * n_pairs
     changes: list[Change] = []
     for pair in range(n_pairs):

@@ -22,7 +22,7 @@ from lab.entropy.mapwriter import Meter, encode
 
 Edit = tuple[int, int, int, int]
 # A pixel is worth proposing from so many bits on; a wrong one costs about ten.
-_DEAR_BITS = (9.0, 6.0)
+_DEAR_BITS = (9.0, 6.0, 4.0)
 _HORIZON = 1
 
 
