@@ -129,8 +129,10 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
         def packed_content(packed: Mapping[str, Quantized]) -> Content:
             return Content(head=head, maps=maps, weights=packed, poses=codes, actions=actions.none())
 
-        def validate(packed: Mapping[str, Quantized], pose: bool) -> Validation:
-            return judge.validation(packed_content(packed), pose=pose)
+        def validate(packed: Mapping[str, Quantized], phase: Phase) -> Validation:
+            if phase == "last":
+                return judge.of_last_frames(head.shape, maps, packed)
+            return judge.validation(packed_content(packed))
 
         asked = (Brisk(segnet), Brisk(posenet)) if params.networks == "bfloat16" else (segnet, posenet)
         course = Course(

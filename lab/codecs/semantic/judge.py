@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lab.codecs import judge
+from lab.codecs import judge, weights
 from lab.codecs.pixels import rounded
 from lab.codecs.semantic import decode
 from lab.codecs.semantic import format as syntax
-from lab.codecs.semantic.content import Content
+from lab.codecs.semantic.content import Content, Maps
+from lab.codecs.semantic.model import Renderer, Shape
+from lab.training.parameters import estimated_bytes
 from lab.training.progress import Validation
+from lab.training.quantize import Quantized
 
 
 class Judge(judge.Judge):
     """Judges contents of this family."""
 
-    def validation(self, content: Content, *, pose: bool = True) -> Validation:
+    def validation(self, content: Content) -> Validation:
         """What a content is worth, from its payload; the class maps' own round trip is proved once, at the end."""
         stream = syntax.write(content)
         parsed = syntax.read_beside(stream.payload, content.maps)
-        frames = decode.rendered(parsed)
-        return self.worth(
-            self.measure((rounded(batch).float() for batch in frames), pose=pose), len(stream.payload), pose=pose
-        )
+        seen = (rounded(frames).float() for frames in decode.rendered(parsed))
+        return self.worth(self.measure(seen), len(stream.payload))
+
+    def of_last_frames(self, shape: Shape, maps: Maps, packed: Mapping[str, Quantized]) -> Validation:
+        """What a renderer without its motion branch is worth, by SegNet alone; its bytes are estimated."""
+        renderer = Renderer(shape)
+        values = {name: torch.from_numpy(weights.values(tensor)) for name, tensor in packed.items()}
+        renderer.load_state_dict(values, strict=False)
+        found = self.measure(_last_frames(renderer, torch.from_numpy(maps.labels)), pose=False)
+        return self.worth(found, len(maps.coded) + estimated_bytes(packed.values()), pose=False)
 
     def of_frames(
         self, frames: torch.Tensor, index: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(segnet, posenet) distortion of drawn pairs, float (n, 2, 3, h, w), unrounded; `index` says which."""
         return self.of_seen(rounded(frames).float(), index)
+
+
+@torch.no_grad()
+def _last_frames(renderer: Renderer, maps: torch.Tensor) -> Iterator[torch.Tensor]:
+    for part in torch.split(maps, decode.BATCH_PAIRS):
+        last = rounded(renderer.last_frame(part, renderer.features(part))).float()
+        yield torch.stack([last, last], dim=1)

@@ -1,11 +1,13 @@
 """Training of a renderer in phases: which networks ask, which half of the renderer answers and moves.
 
-    last     stages without PoseNet: trunk and last frames, for SegNet alone                         anchor, boost
-    first    stages without SegNet: the motion branch alone, beside trunk and last frames as packed  pose finetune
-    both     all the rest                                                                            joint
+    last     stages without PoseNet: trunk and last frames, for SegNet alone                     anchor, boost
+    first    stages without SegNet: the motion branch alone, beside trunk and last frames        pose finetune
+    both     all the rest                                                                        joint
 
-A phase ends in its best candidate, as it is packed; the next begins there. Its folder in the cache is named after all
-that decides it, so that recipes which differ later on, or only in what follows training, share it.
+Stages that train weights as they will be packed are phases of their own. A phase ends in its best candidate, and the
+next begins there: what was packed stays exactly as it is packed until a phase moves it again. The folder of a phase in
+the cache is named after all that decides it, so that recipes which differ later on, in how they pack, or only in what
+follows training, share it.
 
 References: the staged freezing of the contest's entry quantizr.
 """
@@ -28,6 +30,7 @@ from lab.codecs.semantic.model import Renderer, Shape
 from lab.codecs.standins import Silent
 from lab.errors import RecipeError
 from lab.training import targets
+from lab.training.average import copied
 from lab.training.config import TrainConfig
 from lab.training.parameters import Parameters
 from lab.training.progress import Validation, Weights
@@ -38,6 +41,8 @@ from lab.training.trainer import Trainer
 
 Phase = Literal["last", "first", "both"]
 MOTION = "motion."
+# How candidates of phases that do not train for packing are packed, to be scored.
+UNPACKED = "int8-channel"
 
 
 def phase_of(stage: Stage) -> Phase:
@@ -53,20 +58,27 @@ def phases(stages: tuple[Stage, ...], where: str) -> list[tuple[Phase, tuple[Sta
     Raises:
         RecipeError: the motion branch moves before there are last frames, or it never does.
     """
-    found = [(phase, tuple(part)) for phase, part in groupby(stages, phase_of)]
-    if found[0][0] == "first" or found[-1][0] == "last":
+    found = [(phase, tuple(part)) for (phase, _), part in groupby(stages, lambda s: (phase_of(s), s.quantize))]
+    if found[0][0] == "first" or found[-1][0] == "last" or not stages[-1].quantize:
         raise RecipeError(
             where,
-            expected="stages for SegNet or both networks at first, and for PoseNet or both at last",
+            expected="stages for SegNet or both networks first; for PoseNet or both, quantized, last",
             found=", ".join(f"{stage.name} ({phase_of(stage)})" for stage in stages),
         )
     return found
 
 
 class Staged(Renderer):
-    """A renderer that draws what the networks of a phase look at, and keeps gradients where it moves."""
+    """A renderer that draws what the networks of a phase look at, and keeps gradients where it moves.
 
-    phase: Phase = "both"
+    In the phase `last` it has no motion branch, so that this phase does not depend on the branch's kind.
+    """
+
+    def __init__(self, shape: Shape, phase: Phase) -> None:
+        super().__init__(shape)
+        self.phase = phase
+        if phase == "last":
+            del self.motion
 
     def forward(self, maps: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
         if self.phase == "both":
@@ -91,7 +103,7 @@ class Course:
         poses: float (n_pairs, pose_dims), what conditions first frames.
         rates: factors on learning rates by prefix.
         validate_every: steps between two decoded scores.
-        validate: (packed tensors, whether PoseNet is asked) to what they are worth, decoded.
+        validate: (packed tensors, phase) to what they are worth, decoded.
     """
 
     source: SourceClip
@@ -108,49 +120,41 @@ class Course:
     poses: torch.Tensor
     rates: Mapping[str, float]
     validate_every: int
-    validate: Callable[[Mapping[str, Quantized], bool], Validation]
+    validate: Callable[[Mapping[str, Quantized], Phase], Validation]
+
+
+@dataclass(slots=True)
+class _State:
+    """What phases hand on: weights, learned parts of the quantizer, what these were settled for, the phase's name."""
+
+    weights: Weights
+    quantizer: Weights
+    settled: tuple[str, ...]
+    name: str
+    packed: Mapping[str, Quantized]
 
 
 def train(course: Course, parts: list[tuple[Phase, tuple[Stage, ...]]]) -> Mapping[str, Quantized]:
     """The packed tensors of the last phase's best candidate."""
+    state = _State(weights={}, quantizer={}, settled=(), name="", packed={})
+    for phase, stages in parts:
+        state = _run(course, phase, stages, state)
+    return state.packed
+
+
+def _run(course: Course, phase: Phase, stages: tuple[Stage, ...], before: _State) -> _State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(course.seed)
-        model = Staged(course.shape)
-    packed: Mapping[str, Quantized] = {}
-    start: Weights | None = None
-    settled: tuple[str, ...] = ()
-    before = ""
-    for phase, stages in parts:
-        packed, start, before = _run(course, model, phase, stages, start, settled, before)
-        # Where a later phase holds weights still, they stay exactly as they are packed.
-        settled = tuple(name for name, _ in model.named_parameters() if phase != "last" or not _moves_first(name))
-    return packed
-
-
-def _moves_first(name: str) -> bool:
-    return name.startswith(MOTION)
-
-
-def _run(
-    course: Course,
-    model: Staged,
-    phase: Phase,
-    stages: tuple[Stage, ...],
-    start: Weights | None,
-    settled: tuple[str, ...],
-    before: str,
-) -> tuple[Mapping[str, Quantized], Weights, str]:
-    """(packed tensors of the best candidate, weights and quantizer for the next, a name for what decided them)."""
-    model.phase = phase
-    held = [
-        name for name, _ in model.named_parameters() if {"last": True, "first": False}.get(phase) == _moves_first(name)
-    ]
+        model = Staged(course.shape, phase)
+    names = [name for name, _ in model.named_parameters()]
+    held = tuple(name for name in names if phase == "first" and not name.startswith(MOTION))
+    packs = stages[0].quantize
     contract = course.source.contract
     config = TrainConfig(
         stages=tuple(replace(stage, freeze=(*stage.freeze, *held)) for stage in stages),
         source_bytes=contract.source.bytes,
-        scheme=course.scheme,
-        bits=course.bits,
+        scheme=course.scheme if packs else UNPACKED,
+        bits=course.bits if packs else 8,
         seed=course.seed,
         validate_every=course.validate_every,
         checkpoint_every=200,
@@ -159,15 +163,20 @@ def _run(
         rates=dict(course.rates),
         material=_material(course, phase),
     )
-    name = targets.key(config.digest, course.shape, before)
-    folder = course.source.cache / "semantic" / name
+    shape = course.shape if phase != "last" else replace(course.shape, motion="film", motion_width=1, pose_dims=1)
+    name = targets.key(config.digest, shape, before.name)
     _note(course.source.work / "phases.txt", f"{phase} {name}")
     segnet = Silent(tuple(course.known.logits.shape[1:])) if phase == "first" else course.segnet
 
     def validate(found: Mapping[str, Quantized], _values: Mapping[str, torch.Tensor]) -> Validation:
-        return course.validate(found, phase != "last")
+        return course.validate(found, phase)
 
-    trainer = Trainer(model, config, folder=folder, monitor=course.monitor)
+    trainer = Trainer(model, config, folder=course.source.cache / "semantic" / name, monitor=course.monitor)
+    own = trainer.parameters
+    begun = {name: before.weights.get(name, weight) for name, weight in own.weights.items()}
+    start = copied(Parameters.joined(begun, own.scheme))
+    if packs:
+        start |= {key: value for key, value in before.quantizer.items() if key in start}
     fitted = trainer.fit(
         (course.maps, course.poses),
         course.known,
@@ -175,10 +184,14 @@ def _run(
         segnet,
         validate=validate,
         start=start,
-        settled=settled,
+        settled=before.settled if packs else (),
     )
-    scheme, _ = trainer.parameters.split(fitted.validation.weights)
-    return fitted.packed, Parameters.joined(fitted.values, scheme), name
+    scheme, live = own.split(fitted.validation.weights)
+    if not packs:
+        return _State(before.weights | live, before.quantizer, before.settled, name, fitted.packed)
+    learned = Parameters.joined({}, scheme)
+    settled = tuple(sorted({*before.settled, *names}))
+    return _State(before.weights | fitted.values, before.quantizer | learned, settled, name, fitted.packed)
 
 
 def _material(course: Course, phase: Phase) -> str:
