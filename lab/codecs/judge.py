@@ -17,7 +17,7 @@ from lab import custody
 from lab.codecs.admission import Rule
 from lab.codecs.base import Monitor, SourceClip
 from lab.contract import Contract
-from lab.evaluator import measure
+from lab.evaluator import measure, preprocess
 from lab.training import losses, targets
 from lab.training.config import TrainConfig
 from lab.training.progress import Validation
@@ -79,6 +79,14 @@ class Judge:
         flips = losses.wrong(logits, self.known.classes[chosen].long())
         gap = losses.pose_distortion(pose.double(), self.known.pose[chosen].double())
         return flips.flatten(1).double().mean(dim=1).numpy(), gap.numpy()
+
+    @torch.no_grad()
+    def pose_of_seen(self, seen: torch.Tensor, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """PoseNet's distortion alone, float64 (n,); arguments as `of_seen`."""
+        planes = preprocess.posenet_input(seen, self.known.size).contiguous(memory_format=torch.channels_last)
+        target = self.known.pose[torch.from_numpy(index)].double()
+        gap: NDArray[np.float64] = losses.pose_distortion(self.posenet(planes).double(), target).numpy()
+        return gap
 
     def rule(self, before: Validation) -> Rule:
         """The rule of admission around what was measured before."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lab.codecs.admission import Rule
 from lab.codecs.base import Monitor
+from lab.codecs.pixels import rounded
 from lab.codecs.semantic import decode
 from lab.codecs.semantic.content import Content, Maps
 from lab.codecs.semantic.judge import Judge
@@ -78,7 +79,7 @@ def _distortion(content: Content, judge: Judge, index: int, plane: NDArray[np.ui
     labels[index] = plane
     changed = replace(content, maps=replace(content.maps, labels=labels))
     (frames,) = decode.rendered(changed, np.array([index]))
-    seg, pose = judge.of_frames(frames, np.array([index]))
+    seg, pose = judge.of_seen(rounded(frames).float(), np.array([index]))
     return float(seg[0]), float(pose[0])
 
 

@@ -159,17 +159,28 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
 
 
 def _searched(content: Content, params: Params, source: SourceClip, judge: Judge, monitor: Monitor) -> Content:
-    """The content after everything that is tried on the real metric; each step stays only if it measures better."""
+    """The content after everything that is tried on the real metric; each step stays only if it pays.
+
+    Notes:
+        The order of the published schedule, at the encoder and into streams: poses first, then whatever changes the
+        last frame, then poses again.
+    """
+    content = _refitted(content, params.refit, judge, monitor)
+    before = content
     if params.edit:
         content = edits.edited(content, judge, monitor)
-    for _ in range(params.refit):
+    if params.tails:
+        content = tails.admit(content, judge, params.tails, source.work / "tails.csv", monitor)
+    return content if content is before else _refitted(content, min(params.refit, 1), judge, monitor)
+
+
+def _refitted(content: Content, rounds: int, judge: Judge, monitor: Monitor) -> Content:
+    for _ in range(rounds):
         before = judge.validation(content)
         solved = poses.refit(content, judge, before.posenet or 0.0, monitor)
         if judge.change(before, judge.validation(solved)) >= 0.0:
             break
         content = solved
-    if params.tails:
-        content = tails.admit(content, judge, params.tails, source.work / "tails.csv", monitor)
     return content
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lab.codecs import judge, weights
 from lab.codecs.pixels import rounded
@@ -36,12 +34,6 @@ class Judge(judge.Judge):
         renderer.load_state_dict(values, strict=False)
         found = self.measure(_last_frames(renderer, torch.from_numpy(maps.labels)), pose=False)
         return self.worth(found, len(maps.coded) + estimated_bytes(packed.values()), pose=False)
-
-    def of_frames(
-        self, frames: torch.Tensor, index: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(segnet, posenet) distortion of drawn pairs, float (n, 2, 3, h, w), unrounded; `index` says which."""
-        return self.of_seen(rounded(frames).float(), index)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.codecs.base import Monitor
+from lab.codecs.pixels import rounded
 from lab.codecs.semantic import actions, decode
 from lab.codecs.semantic.content import Content
 from lab.codecs.semantic.judge import Judge
@@ -20,6 +21,8 @@ from lab.training.progress import Validation
 
 # What one action that is not "none" is taken to cost before the tail is really coded.
 _ACTION_BITS = 4.0
+# Tails that leave the last frame alone: SegNet need not be asked.
+_FIRST_ONLY = ("seed", "factor")
 
 
 def admit(content: Content, judge: Judge, tails: tuple[str, ...], report: Path, monitor: Monitor) -> Content:
@@ -63,8 +66,12 @@ def tried(content: Content, judge: Judge, tail: str, before: Validation, monitor
         at = 0
         for frames in decode.rendered(acting):
             index = np.arange(at, at + len(frames))
-            seg, pose = judge.of_frames(frames, index)
-            costs[code, index] = judge.formula.segnet * seg + weight * pose
+            seen = rounded(frames).float()
+            if tail in _FIRST_ONLY:
+                costs[code, index] = weight * judge.pose_of_seen(seen, index)
+            else:
+                seg, pose = judge.of_seen(seen, index)
+                costs[code, index] = judge.formula.segnet * seg + weight * pose
             at += len(frames)
         monitor(f"tail {tail}", code + 1, values)
     if tail == "control":
