@@ -1,7 +1,8 @@
 """The one table of codec families. Adding a family is one folder and one row here.
 
 Families: `conventional` (standard encoders on the model grid), `filtered` (any inner codec and a learned
-post-filter), `semantic` (class maps and a renderer), `implicit` (latents and a decoder that is the archive).
+post-filter), `semantic` (class maps and a renderer), `implicit` (latents and a decoder that is the archive); and
+`semantic_tto`, which breaks a rule on purpose, to be measured and never ranked.
 Start reading in `base.py`, then any family's `format.py`.
 """
 
@@ -21,6 +22,7 @@ FAMILIES: dict[str, tuple[int, str]] = {
     "filtered": (2, "lab.codecs.filtered"),
     "semantic": (3, "lab.codecs.semantic"),
     "implicit": (4, "lab.codecs.implicit"),
+    "semantic_tto": (5, "lab.codecs.semantic_tto"),
 }
 
 

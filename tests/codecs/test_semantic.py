@@ -11,7 +11,7 @@ import pytest
 import torch
 from fakes import FRAME, MODEL, N_PAIRS, toy_contract
 
-from lab import archive, codecs, recipe
+from lab import archive, codecs, evidence, recipe, relocation, runtime
 from lab.bitstream import MAGIC, Bitstream, check_tiling
 from lab.codecs.base import SourceClip, silent
 from lab.codecs.judge import ARCHIVE_BYTES, answers_of
@@ -22,6 +22,8 @@ from lab.codecs.semantic.content import Content
 from lab.codecs.semantic.encode import params_of
 from lab.codecs.semantic.judge import Judge
 from lab.codecs.semantic.model import Renderer, Shape, tensor_shapes
+from lab.codecs.semantic_tto import decode as tto
+from lab.codecs.semantic_tto import format as tto_format
 from lab.contract import Contract
 from lab.errors import BitstreamError, RecipeError
 from lab.evaluator import networks
@@ -341,9 +343,9 @@ def test_a_recipe_that_cannot_be_is_refused_with_the_reason(params: str, complai
 
 def test_stages_in_an_order_that_cannot_be_are_refused() -> None:
     seg, pose = Stage(name="a", steps=1, pose=0.0), Stage(name="b", steps=1, seg=0.0)
-    both = Stage(name="c", steps=1)
+    both = Stage(name="c", steps=1, quantize=True)
     assert [phase for phase, _ in phases.phases((seg, pose, both), "here")] == ["last", "first", "both"]
-    for wrong in ((pose, both), (seg,), (both, seg)):
+    for wrong in ((pose, both), (seg,), (both, seg), (seg, pose)):
         with pytest.raises(RecipeError):
             phases.phases(wrong, "here")
 
@@ -356,3 +358,46 @@ def test_a_renderer_has_the_weights_that_its_shape_says(motion: str) -> None:
     assert sizes["motion.leave.weight"] == leave * 6 * 9 and sizes["stem.weight"] == 8 * 18 * 9
     frames = Renderer(shape)(torch.zeros(1, 8, 12, dtype=torch.uint8), torch.zeros(1, 6))
     assert frames.shape == (1, 2, 3, 8, 12) and frames.min() >= -64.0 and frames.max() <= 319.0
+
+
+TTO = """
+family = "semantic_tto"
+question = "what does the loop at inflate buy?"
+[params]
+inner = "semantic/range-mask-plain"
+tto_at_inflate = {flag}
+"""
+
+
+def test_optimizing_at_inflate_helps_and_is_graded_invalid(content: Content, stream: Bitstream, judge: Judge) -> None:
+    """The loop works, and its runtime names the rule that it breaks: uncharged networks of the judge."""
+    (frames,) = decode.rendered(content)
+    maps, index = torch.from_numpy(content.maps.labels), np.arange(N_PAIRS)
+    head = tto_format.Head(refine_steps=10, repair_steps=4)
+    better = tto.optimized(frames, maps, judge.segnet, judge.posenet, head)
+    before, _ = judge.of_seen(rounded(frames).float(), index)
+    after, _ = judge.of_seen(better.float(), index)
+    assert better.dtype == torch.uint8 and after.mean() < before.mean()
+    wrapped = tto_format.write(head, stream)
+    assert codecs.by_payload(wrapped.payload).anatomy(wrapped.payload) == wrapped
+    codec = codecs.get("semantic_tto")
+    shipped = runtime.of_closure("semantic_tto", codec.runtime_files(), codec.spec.requirements)
+    broken = relocation.read(shipped.files).broken_rules
+    assert {"charge.networks-used", "charge.not-code"} <= set(broken)
+    assert evidence.grade(evidence.Facts(broken_rules=broken))[0] is evidence.Grade.INVALID
+    lawful = codecs.get("semantic")
+    plain = runtime.of_closure("semantic", lawful.runtime_files(), lawful.spec.requirements)
+    assert not relocation.read(plain.files).broken_rules
+
+
+def test_optimizing_at_inflate_must_be_asked_for() -> None:
+    codecs.get("semantic_tto").check(recipe.parse(TTO.format(flag="true"), "semantic_tto/toy"))
+    with pytest.raises(RecipeError, match="uncharged"):
+        codecs.get("semantic_tto").check(recipe.parse(TTO.format(flag="false"), "semantic_tto/toy"))
+
+
+@pytest.mark.parametrize("name", [name for name in recipe.names() if name.startswith("semantic")])
+def test_every_shipped_recipe_can_be(name: str) -> None:
+    asked_for = recipe.load(name)
+    codecs.get(asked_for.family).check(asked_for)
+    assert asked_for.parent is None or asked_for.parent in recipe.names()
