@@ -5,9 +5,11 @@ Every candidate is scored from its payload, parsed and drawn, never from the mod
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -165,23 +167,46 @@ def _searched(content: Content, params: Params, source: SourceClip, judge: Judge
         The order of the published schedule, at the encoder and into streams: poses first, then whatever changes the
         last frame, then poses again.
     """
-    content = _refitted(content, params.refit, judge, monitor)
+    content = _refitted(content, params.refit, source, judge, monitor)
     before = content
     if params.edit:
         content = edits.edited(content, judge, monitor)
     if params.tails:
         content = tails.admit(content, judge, params.tails, source.work / "tails.csv", monitor)
-    return content if content is before else _refitted(content, min(params.refit, 1), judge, monitor)
+    return content if content is before else _refitted(content, min(params.refit, 1), source, judge, monitor)
 
 
-def _refitted(content: Content, rounds: int, judge: Judge, monitor: Monitor) -> Content:
+def _refitted(content: Content, rounds: int, source: SourceClip, judge: Judge, monitor: Monitor) -> Content:
+    """The content with its poses solved for, some times over; from the cache where the same was solved before."""
     for _ in range(rounds):
+        digests = [network.sha256 for network in source.contract.networks.values()]
+        code = custody.sha256_file(Path(poses.__file__))
+        key = targets.key(custody.sha256_bytes(syntax.write(content).payload), digests, code)
+        path = source.cache / "semantic" / f"{key}.poses.npy"
         before = judge.validation(content)
-        solved = poses.refit(content, judge, before.posenet or 0.0, monitor)
+        if path.is_file():
+            solved = replace(content, poses=np.load(path, allow_pickle=False))
+        else:
+            solved = poses.refit(content, judge, before.posenet or 0.0, monitor)
+            _keep(path, _as_npy(solved.poses))
         if judge.change(before, judge.validation(solved)) >= 0.0:
             break
         content = solved
     return content
+
+
+def _as_npy(values: NDArray[np.int64]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write a file of the cache, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def _maps(source: SourceClip, labels: NDArray[np.uint8], monitor: Monitor) -> Maps:
@@ -194,10 +219,7 @@ def _maps(source: SourceClip, labels: NDArray[np.uint8], monitor: Monitor) -> Ma
         if np.array_equal(found.labels, labels):
             return Maps(labels=labels, coded=path.read_bytes(), sections=found.sections)
     made = edits.maps_of(labels, monitor)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    temporary.write_bytes(made.coded)
-    temporary.replace(path)
+    _keep(path, made.coded)
     return made
 
 

@@ -22,9 +22,10 @@ from lab.codecs.semantic.model import Renderer
 from lab.evaluator import preprocess
 from lab.training import losses
 
-_PROBE, _LIMIT = 2, 2047
-_ITERATIONS = 3
-_POLISH = 3
+_LIMIT = 2047
+_ITERATIONS, _POLISH = 3, 1
+# Probes are this share of a standard deviation: smaller ones drown in the rounding of pixels.
+_PROBE = 0.125
 _GAIN = 1e-9
 
 
@@ -78,6 +79,7 @@ class _Solver:
         self.slope = judge.pose_weight(posenet)
         # Each pair weighs one n-th; bits of its codes are priced in the same unit.
         self.bit_price = judge.byte_price / 8.0 * content.n_pairs
+        self.probe = max(1, round(_PROBE * content.head.pose_scale))
         self.scale = np.abs(np.diff(content.poses, axis=0)).mean(axis=0) + 0.5
 
     @torch.no_grad()
@@ -127,12 +129,12 @@ class _Solver:
             probes = np.concatenate(
                 [
                     codes[None],
-                    codes + _PROBE * np.eye(dims, dtype=np.int64),
-                    codes - _PROBE * np.eye(dims, dtype=np.int64),
+                    codes + self.probe * np.eye(dims, dtype=np.int64),
+                    codes - self.probe * np.eye(dims, dtype=np.int64),
                 ]
             )
             found = self.residual(pair, probes)
-            slopes = (found[1 : dims + 1] - found[dims + 1 :]).T / (2.0 * _PROBE)
+            slopes = (found[1 : dims + 1] - found[dims + 1 :]).T / (2.0 * self.probe)
             normal = slopes.T @ slopes
             tried = []
             for factor in (1.0, 30.0):
