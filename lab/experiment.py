@@ -198,7 +198,7 @@ def rerun(identifier: str, contract: Contract, bench: Bench, monitor: Monitor = 
     asked = recipe.parse(kept.read_text(encoding="utf-8"), known.recipe)
     with replay.scratch() as folder:
         work = Path(folder)
-        fresh = replace(bench, work=work / "checkpoints")
+        fresh = replace(bench, work=work / "checkpoints", cache=work / "cache")
         built = encode(asked, contract, fresh, work / "packet", monitor)
         result = evaluate(built, contract, bench, axis=known.axis.split()[0], work=work / "replay", monitor=monitor)
         data = (built / "archive.zip").read_bytes()

@@ -136,6 +136,14 @@ def test_recipes_that_differ_after_training_share_it(clip: SourceClip, stream: B
     assert {stage for stage in trained if stage.startswith("stage")} == {"stage pose finetune", "stage joint"}
 
 
+def test_the_log_of_all_phases_is_one(clip: SourceClip, stream: Bitstream) -> None:
+    rows = [line.split(",") for line in (clip.work / "training.csv").read_text().splitlines()]
+    steps = [int(row[0]) for row in rows[1:]]
+    assert steps == sorted(steps) and steps[-1] == 34
+    assert [*dict.fromkeys(row[1] for row in rows[1:])] == ["anchor", "boost", "pose finetune", "joint"]
+    assert "pose finetune" in (clip.work / "stages.txt").read_text()
+
+
 def test_the_decode_is_what_the_encoder_judged(content: Content, stream: Bitstream) -> None:
     """Frames at camera size, shrunk by the evaluator's resize, are the grid that was scored, bit for bit."""
     grid = torch.cat([rounded(frames) for frames in decode.rendered(content)])

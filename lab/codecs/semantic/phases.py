@@ -29,7 +29,7 @@ from lab.codecs.semantic import model as architecture
 from lab.codecs.semantic.model import Renderer, Shape
 from lab.codecs.standins import Silent
 from lab.errors import RecipeError
-from lab.training import targets
+from lab.training import progress, schedule, targets
 from lab.training.average import copied
 from lab.training.config import TrainConfig
 from lab.training.parameters import Parameters
@@ -137,9 +137,22 @@ class _State:
 def train(course: Course, parts: list[tuple[Phase, tuple[Stage, ...]]]) -> Mapping[str, Quantized]:
     """The packed tensors of the last phase's best candidate."""
     state = _State(weights={}, quantizer={}, settled=(), name="", packed={})
+    work, rows, done = course.source.work, [",".join(progress.COLUMNS)], 0
     for phase, stages in parts:
         state = _run(course, phase, stages, state)
+        rows += _rows(course.source.cache / "semantic" / state.name / progress.LOG, done)
+        done += sum(stage.steps for stage in stages)
+    work.mkdir(parents=True, exist_ok=True)
+    every = [stage for _, stages in parts for stage in stages]
+    (work / "stages.txt").write_text(schedule.table(every) + "\n", encoding="utf-8")
+    (work / progress.LOG).write_text("\n".join(rows) + "\n", encoding="utf-8")
     return state.packed
+
+
+def _rows(log: Path, done: int) -> list[str]:
+    """Rows of a phase's log, its steps counted from the first phase's."""
+    lines = log.read_text(encoding="utf-8").splitlines()[1:]
+    return [f"{int(line.partition(',')[0]) + done},{line.partition(',')[2]}" for line in lines]
 
 
 def _run(course: Course, phase: Phase, stages: tuple[Stage, ...], before: _State) -> _State:
@@ -165,7 +178,6 @@ def _run(course: Course, phase: Phase, stages: tuple[Stage, ...], before: _State
     )
     shape = course.shape if phase != "last" else replace(course.shape, motion="film", motion_width=1, pose_dims=1)
     name = targets.key(config.digest, shape, before.name)
-    _note(course.source.work / "phases.txt", f"{phase} {name}")
     segnet = Silent(tuple(course.known.logits.shape[1:])) if phase == "first" else course.segnet
 
     def validate(found: Mapping[str, Quantized], _values: Mapping[str, torch.Tensor]) -> Validation:
@@ -208,11 +220,3 @@ def _material(course: Course, phase: Phase) -> str:
         course.precision,
         custody.sha256_file(Path(architecture.__file__)),
     )
-
-
-def _note(path: Path, line: str) -> None:
-    """Add a line to a file of notes; a repeated run adds none."""
-    known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    if line not in known:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([*known, line]) + "\n", encoding="utf-8")
