@@ -4,8 +4,8 @@
 
     m   class maps of the last frames, see `lab.entropy.labelmap`
     w   the renderer: a table of its sizes, then its weights in two parts that are coded apart, four-bit and the rest
-    p   poses: one kind of stream for all dimensions, then each dimension's stream
-    r   actions: a set of flags, then each tail's stream
+    p   poses: a table with a column per dimension, see `lab.entropy.columns`
+    r   actions: a set of flags, then each tail's selectors, see `lab.entropy.sideinfo`
 
 Every stream begins with its letter, so that one never passes for another.
 """
@@ -25,12 +25,7 @@ from lab.codecs.semantic.actions import TAILS, Actions, length
 from lab.codecs.semantic.content import Content, Head, Maps
 from lab.codecs.semantic.model import KINDS, Shape, tensor_shapes
 from lab.codecs.weights import Stored, StoredTensor
-from lab.entropy import labelmap
-from lab.entropy.coders import Coder
-from lab.entropy.models import Adaptive, Static
-from lab.entropy.shapemodels import Gaussian, Laplace
-from lab.entropy.streams import Stream, smallest
-from lab.entropy.transforms import Delta
+from lab.entropy import columns, labelmap, sideinfo
 from lab.errors import UnknownSyntax
 
 CODE = 3
@@ -65,16 +60,7 @@ AREA_LIMIT_PX = 1 << 23
 PIXEL_LIMIT = 1 << 28
 # Activations of one pair at half the grid's sides; more would not fit a small machine.
 ACTIVATION_LIMIT = 1 << 26
-_POSE_STREAMS = tuple(
-    Stream(model=model, transforms=steps, coder=Coder.RANGE)
-    for steps in ((Delta(),), ())
-    for model in (Laplace(), Gaussian(), Adaptive(step=24, most=2048))
-)
-_TAIL_STREAMS = (
-    Stream(model=Adaptive(step=16, most=1024)),
-    Stream(model=Adaptive(step=16, most=1024, order=1)),
-    Stream(model=Static()),
-)
+POSE_LIMIT = 1 << 20
 
 
 def write(content: Content) -> Bitstream:
@@ -253,17 +239,17 @@ def _packing(tensors: Mapping[str, StoredTensor]) -> str:
 
 
 def _poses(poses: NDArray[np.int64]) -> tuple[bytes, tuple[Section, ...]]:
-    return _columns(b"p", {f"dimension {number}": column for number, column in enumerate(poses.T)}, _POSE_STREAMS)
+    coded = columns.encode(poses)
+    return b"p" + coded.payload, coded.sections
 
 
 def read_poses(stream: bytes, shape: tuple[int, int]) -> NDArray[np.int64]:
     """Stream p, int64 (n_pairs, pose_dims)."""
-    reader = Reader(stream, "semantic, stream p")
-    columns = [_column(reader, shape[0], _POSE_STREAMS) for _ in range(shape[1])]
-    reader.end()
-    poses = np.stack(columns, axis=1)
-    if np.abs(poses).max() > 1 << 20:
-        raise UnknownSyntax("semantic, stream p", expected="codes below 2^20", found="larger ones")
+    poses = columns.decode(stream, most_values=shape[0] * shape[1])
+    if poses.shape != shape or np.abs(poses).max() > POSE_LIMIT:
+        raise UnknownSyntax(
+            "semantic, stream p", expected=f"{shape} codes up to {POSE_LIMIT:,}", found=f"{poses.shape}"
+        )
     return poses
 
 
@@ -273,9 +259,25 @@ def pack_actions(actions: Actions) -> tuple[bytes, tuple[Section, ...]]:
     flags = sum(1 << number for number, tail in enumerate(TAILS) if tail in used)
     if not flags:
         return b"r", ()
-    data, sections = _columns(b"r" + bytes([flags]), used, _TAIL_STREAMS)
-    flag = Section(name="flags", kind="bits", offset=0, n_bytes=1)
-    return data, (flag, *(section.shifted(1) for section in sections))
+    data, sections = b"r" + bytes([flags]), [Section(name="flags", kind="bits", offset=0, n_bytes=1)]
+    for tail, codes in used.items():
+        coded = sideinfo.encode_selectors(codes, _bits(tail))
+        head = varint(len(coded.payload))
+        inner = (
+            Section(name="length", kind="varint", offset=0, n_bytes=len(head)),
+            *(section.shifted(len(head)) for section in coded.sections),
+        )
+        whole = Section(
+            name=tail,
+            kind="selectors",
+            offset=0,
+            n_bytes=len(head) + len(coded.payload),
+            ideal_bits=8.0 * len(head) + coded.account.ideal_bits,
+            children=inner,
+        )
+        sections.append(whole.shifted(len(data) - 1))
+        data += head + coded.payload
+    return data, tuple(sections)
 
 
 def read_actions(stream: bytes, n_pairs: int) -> Actions:
@@ -285,42 +287,22 @@ def read_actions(stream: bytes, n_pairs: int) -> Actions:
     if flags >> len(TAILS) or (not flags and stream):
         raise UnknownSyntax("semantic, stream r", expected="flags of known tails", found=f"{flags:08b}")
     found: dict[str, NDArray[np.uint8]] = {}
-    for number, (tail, values) in enumerate(TAILS.items()):
+    for number, tail in enumerate(TAILS):
         codes = np.empty(0, np.int64)
         if flags >> number & 1:
-            codes = _column(reader, length(tail, n_pairs), _TAIL_STREAMS)
-            if codes.min() < 0 or codes.max() >= values:
-                raise UnknownSyntax(f"semantic, {tail}", expected=f"codes below {values}", found="others")
+            coded = reader.take(reader.varint(f"length of {tail}"), tail)
+            codes = sideinfo.decode_selectors(coded, _bits(tail), most_values=n_pairs).reshape(-1)
+            if len(codes) != length(tail, n_pairs):
+                raise UnknownSyntax(
+                    f"semantic, {tail}", expected=f"{length(tail, n_pairs)} codes", found=str(len(codes))
+                )
         found[tail] = codes.astype(np.uint8)
     reader.end()
     return Actions(**found)
 
 
-def _columns(
-    start: bytes, columns: Mapping[str, NDArray[np.integer]], streams: tuple[Stream, ...]
-) -> tuple[bytes, tuple[Section, ...]]:
-    """Each column by the stream that codes it smallest: its number, its length, its bytes."""
-    data, sections = start, []
-    for name, column in columns.items():
-        best, coded = smallest(streams, column)
-        head = bytes([best]) + varint(len(coded.payload))
-        at = len(data) - len(start)
-        inner = (
-            Section(name="stream", kind="number, length", offset=at, n_bytes=len(head)),
-            *coded.section(name, at + len(head)).children,
-        )
-        n_bytes = len(head) + len(coded.payload)
-        ideal = 8.0 * (len(head) + coded.side_bytes) + coded.ideal_bits
-        sections.append(Section(name=name, kind="stream", offset=at, n_bytes=n_bytes, ideal_bits=ideal, children=inner))
-        data += head + coded.payload
-    return data, tuple(sections)
-
-
-def _column(reader: Reader, count: int, streams: tuple[Stream, ...]) -> NDArray[np.int64]:
-    number = reader.take(1, "number of the stream's kind")[0]
-    if number >= len(streams):
-        raise UnknownSyntax(reader.where, expected=f"a kind below {len(streams)}", found=str(number))
-    return streams[number].decode(reader.take(reader.varint("length"), "coded numbers"), count)
+def _bits(tail: str) -> int:
+    return (TAILS[tail] - 1).bit_length()
 
 
 def _check(head: Head, grid: tuple[int, int]) -> None:
