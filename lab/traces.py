@@ -17,6 +17,10 @@ PLACES = {
     "sensitivity.csv": "sensitivity.csv",
     "sensitivity-segnet.png": "sensitivity-segnet.png",
     "sensitivity-posenet.png": "sensitivity-posenet.png",
+    "class-maps.png": "class-maps.png",
+    "triptych.png": "triptych.png",
+    "poses.csv": "poses.csv",
+    "tails.csv": "tails.csv",
 }
 
 

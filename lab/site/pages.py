@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import SiteError
-from lab.site import data, details, figures, lineage, prose, training
+from lab.site import data, details, drawn, figures, lineage, prose, training
 from lab.site.axes import Axes
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.calibration import Search
@@ -147,6 +147,10 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "units": details.units(entry),
         "training": details.training(entry),
         "maps": _maps(entry, published, files),
+        "pictures": _pictures(entry, published, files),
+        "poses": drawn.poses(entry),
+        "tails": drawn.tails(entry),
+        "timeline": drawn.timeline(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board) if board else [],
         "parameters": _parameters(entry, parent),
@@ -175,6 +179,18 @@ def _maps(
     return [
         (network, what, published[name], *training.picture_size(names[name].read_bytes()))
         for name, network, what in training.MAPS
+        if name in names
+    ]
+
+
+def _pictures(
+    entry: Entry, published: Mapping[str, str], files: Mapping[str, Content]
+) -> list[tuple[str, str, str, int, int]]:
+    """(title, what it shows, address, width, height) of the pictures of class maps that are published."""
+    names = {item.name: item.path for item in entry.evidence if published[item.name][1:] in files}
+    return [
+        (title, what, published[name], *training.picture_size(names[name].read_bytes()))
+        for name, title, what in drawn.PICTURES
         if name in names
     ]
 

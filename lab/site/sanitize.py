@@ -90,6 +90,10 @@ PUBLIC_EVIDENCE: dict[str, str] = {
     "sensitivity.csv": "how far each network's answer moves per grey level, every pair",
     "sensitivity-segnet.png": "where SegNet looks, mean over the pairs",
     "sensitivity-posenet.png": "where PoseNet looks, mean over the pairs",
+    "class-maps.png": "decoded class maps, evenly spaced over the clip",
+    "triptych.png": "source, decoded class map and decode of three pairs",
+    "poses.csv": "the pose stream as it is decoded, every pair",
+    "tails.csv": "what every tail of actions measured, admitted or not",
 }
 
 # controls, directional overrides and isolates, zero-width and invisible characters, private use, lone surrogates, tags

@@ -21,7 +21,7 @@ from lab.bitstream import Bitstream
 from lab.closure import closure
 from lab.codecs.base import Monitor, SourceClip
 from lab.codecs.judge import answers_of
-from lab.codecs.semantic import actions, edits, poses, tails
+from lab.codecs.semantic import actions, edits, pictures, poses, tails
 from lab.codecs.semantic import format as syntax
 from lab.codecs.semantic.content import Content, Head, Maps
 from lab.codecs.semantic.judge import Judge
@@ -157,6 +157,7 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
         content = _searched(packed_content(train(course, parts)), params, source, judge, monitor)
     bitstream = syntax.write(content)
     _prove(bitstream.payload, content)
+    pictures.write(content, known.frames, source.work)
     return bitstream
 
 

@@ -1,0 +1,105 @@
+"""What a run of class maps and a renderer shows of itself: its maps, its poses, its tails, and how it inflates."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from lab.errors import SiteError
+from lab.site import charts, svg
+from lab.site import format as show
+from lab.site.book import Entry
+from lab.site.charts import Cell, Chart, Figure, Line
+
+PICTURES = (
+    ("class-maps.png", "Decoded class maps", "48 maps evenly spaced over the clip, in the palette of the classes"),
+    (
+        "triptych.png",
+        "Original, class map, inflated",
+        "the last frames of three pairs: source, decoded class map, decode",
+    ),
+)
+_POSE_LIMIT = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One cell of the timeline of inflating: what happens, and the bytes that it reads (0: none)."""
+
+    title: str
+    text: str
+    n_bytes: int = 0
+
+
+def poses(entry: Entry) -> Figure | None:
+    """The first number of stream p over all frames; None without its table."""
+    rows = _table(entry, "poses.csv")
+    if not rows or not rows[0][1:]:
+        return None
+    values = [float(row[1]) for row in rows[1:]]
+    if not values or len(values) > _POSE_LIMIT or not all(map(math.isfinite, values)):
+        raise SiteError(f"{entry.id}, poses.csv", expected="finite numbers of every pair", found="others")
+    points = tuple((2.0 * pair, value) for pair, value in enumerate(values))
+    chart = Chart(
+        key=f"poses-{entry.id}",
+        title=f"Dimension 0 of the pose stream, {entry.id}",
+        x=svg.Axis(label="frame", lo=0.0, hi=2.0 * len(values)),
+        y=svg.padded(values, "what conditions the first frame, in standard deviations of the source's pose"),
+        lines=(Line(points=points, kind="other-line"),),
+        wide=(960.0, 260.0),
+        narrow=(380.0, 240.0),
+    )
+    return Figure(
+        key=chart.key,
+        title="The pose stream, dimension 0",
+        finding=Markup(
+            "One number of {} per pair, as it is decoded; the renderer draws the first frame from them."
+        ).format(len(rows[0]) - 1),
+        drawings=(charts.both(chart),),
+        columns=("frames", "dimension 0"),
+        rows=tuple(
+            (
+                Cell(text=f"{2 * pair}, {2 * pair + 1}", sort=float(pair)),
+                Cell(text=show.score(value), sort=value),
+            )
+            for pair, value in enumerate(values)
+        ),
+        table_title="Every pair",
+    )
+
+
+def tails(entry: Entry) -> list[tuple[str, str, int, float, bool]]:
+    """(tail, pairs acted on, bytes, measured change of the score with these bytes, admitted) of every tail tried."""
+    rows = _table(entry, "tails.csv")
+    try:
+        return [(row[0], row[1], int(row[2]), float(row[5]), row[6] == "yes") for row in rows[1:]]
+    except (ValueError, IndexError):
+        raise SiteError(f"{entry.id}, tails.csv", expected="the rows of a search", found="others") from None
+
+
+def timeline(entry: Entry) -> list[Step]:
+    """How a payload of four streams inflates, in eight cells; empty for any other."""
+    if entry.data["recipe"]["family"] != "semantic":
+        return []
+    sizes: dict[str, int] = {}
+    for section in entry.anatomy.sections if entry.anatomy else ():
+        sizes |= {inner.name: inner.n_bytes for inner in section.walk()}
+    return [
+        Step(title="unzip", text="one stored member", n_bytes=entry.n_bytes),
+        Step(title="header", text="twelve bytes address four streams", n_bytes=12),
+        Step(title="m", text="range decoder and mixing model: class maps, exact", n_bytes=sizes.get("m", 0)),
+        Step(title="w", text="codes times steps: the renderer", n_bytes=sizes.get("w", 0)),
+        Step(title="p, r", text="poses and actions", n_bytes=sizes.get("p", 0) + sizes.get("r", 0)),
+        Step(title="last frames", text="drawn from the class map alone"),
+        Step(title="first frames", text="drawn for their pose, then the actions"),
+        Step(title="enlarge", text="aligned up-sampling to the camera's grid, raw frames out"),
+    ]
+
+
+def _table(entry: Entry, name: str) -> list[list[str]]:
+    path = next((item.path for item in entry.evidence if item.name == name), None)
+    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="replace")))) if path else []
