@@ -72,7 +72,7 @@ lr = 1e-3
 seg_loss = "softplus"
 quantize = true
 """
-SEARCH = 'refit = 1\nedit = true\ntails = ["router", "seed", "factor", "control"]'
+SEARCH = 'refit = 1\nrepair = 1\nedit = true\ntails = ["router", "seed", "factor", "control"]'
 
 
 def asked(params: str = "", name: str = "semantic/toy") -> Recipe:

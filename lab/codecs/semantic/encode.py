@@ -51,6 +51,7 @@ class Params:
         networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
         refit: rounds of solving for the poses after training.
+        repair: rounds of solving for them once more, after edits and tails.
         edit: whether contours of the class maps are edited where that pays.
         tails: which tails of stream r are tried, in this order.
     """
@@ -68,12 +69,13 @@ class Params:
     networks: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 500
     refit: int = 0
+    repair: int = 0
     edit: bool = False
     tails: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.validate_every < 1 or self.refit < 0 or not 1 <= self.pose_scale <= 255:
-            raise ValueError("validate_every is positive, refit not negative, pose_scale 1 to 255")
+        if self.validate_every < 1 or min(self.refit, self.repair) < 0 or not 1 <= self.pose_scale <= 255:
+            raise ValueError("validate_every is positive, refit and repair not negative, pose_scale 1 to 255")
         if self.pose_dims > 6:
             raise ValueError("a source's pose has six numbers")
         if set(self.tails) - set(actions.TAILS) or len(set(self.tails)) != len(self.tails):
@@ -169,12 +171,11 @@ def _searched(content: Content, params: Params, source: SourceClip, judge: Judge
         last frame, then poses again.
     """
     content = _refitted(content, params.refit, source, judge, monitor)
-    before = content
     if params.edit:
         content = edits.edited(content, judge, monitor)
     if params.tails:
         content = tails.admit(content, judge, params.tails, source.work / "tails.csv", monitor)
-    return content if content is before else _refitted(content, min(params.refit, 1), source, judge, monitor)
+    return _refitted(content, params.repair, source, judge, monitor)
 
 
 def _refitted(content: Content, rounds: int, source: SourceClip, judge: Judge, monitor: Monitor) -> Content:
