@@ -186,16 +186,6 @@ class Bench:
 
     def assemble(self, packed: Mapping[str, Quantized], codes: Codes | None) -> Bitstream:
         """The payload of a packed filter, with side codes where the plan has them and they pay."""
-<<<<<<< HEAD
-        plain = self.pack(packed, None)
-        if not self.plan.params.steers:
-            return plain
-        tried = [plain]
-        tried += [self.pack(packed, found) for found in (codes, self.search(packed, codes)) if found is not None]
-        config = self.config(self.plan.stages)
-        scores = [config.validation(self.measured(stream), len(stream.payload)).score for stream in tried]
-        return tried[int(np.argmin(scores))]
-=======
         plain, config = self.pack(packed, None), self.config(self.plan.stages)
         if not self.plan.params.steers:
             return plain
@@ -205,4 +195,3 @@ class Bench:
             return config.validation(self.measured(stream), len(stream.payload)).score
 
         return admission.best(plain, tried, score)
->>>>>>> 470c222 (semantic: class maps, a tiny renderer and the search that follows; admission as one rule)
