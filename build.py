@@ -11,6 +11,8 @@ Two builds of one tree are byte-identical: dates come from records, never from t
 from __future__ import annotations
 
 import argparse
+import getpass
+import platform
 import sys
 import time
 from contextlib import suppress
@@ -18,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.site import check, clips, data, host, intake, plan, publish, render
+from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, render
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
@@ -43,7 +45,18 @@ def build(ledgers: Path, monitor: clips.Monitor) -> tuple[dict[str, data.Content
     media = clips.prepare(entries, CACHE, monitor)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
     tree = render.render(planned, TEMPLATES)
-    return tree, check.check(tree, (shelves.site.author,)), planned
+    return tree, check.check(tree, gate(shelves.site)), planned
+
+
+def gate(site: book.Site) -> leaks.Gate:
+    """The leak gate of this machine: it knows the names of machine and user, and what the author declared."""
+    with suppress(KeyError, OSError):  # a user without a name
+        return leaks.Gate(
+            declared=(site.author, *site.declared),
+            names=(platform.node().partition(".")[0], getpass.getuser(), Path.home().name),
+            memory=CACHE / "leaks",
+        )
+    return leaks.Gate(declared=(site.author, *site.declared), memory=CACHE / "leaks")
 
 
 def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.Plan, seconds: float) -> None:

@@ -24,7 +24,10 @@ RANKED = ("A++", "A", "A-negative")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What `site_src/site.toml` says of the publication. An empty `url` is a placeholder and stays one."""
+    """What `site_src/site.toml` says of the publication. An empty `url` is a placeholder and stays one.
+
+    `declared`: addresses and handles of the author that pass the leak gate, because he made them public on purpose.
+    """
 
     title: str
     tagline: str
@@ -34,6 +37,7 @@ class Site:
     licence: str
     default_contract: str
     baseline: str
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

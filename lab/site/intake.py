@@ -50,7 +50,8 @@ def load_site(path: Path) -> Site:
         SiteError: a key is missing or unknown.
     """
     try:
-        return Site(**tomllib.loads(path.read_text(encoding="utf-8")))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Site(**settings | {"declared": tuple(settings.get("declared", ()))})
     except (OSError, TypeError, tomllib.TOMLDecodeError) as error:
         raise SiteError(
             path.name, expected="the settings of a site", found=str(error), fix="see lab.site.book"

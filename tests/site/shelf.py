@@ -334,3 +334,38 @@ if __name__ == "__main__":
 
     made_here = make(Path(sys.argv[1]), size=(437, 582), n_pairs=60, clips=2)
     print(made_here.ledgers)
+
+
+def crowd(root: Path, count: int) -> Made:
+    """A ledger of `count` records that depart from each other in a tree; every tenth improves and keeps its evidence.
+
+    Archives are named, not kept: what is measured with this is the book, not the bench.
+    """
+    made = make(root, runs=RUNS[:1], clips=0)
+    ledger, chance, pool = Ledger(made.ledgers), random.Random(count), list(made.ids.values())
+    ids, best = dict(made.ids), 61_000
+    for index in range(1, count):
+        better = index % 10 == 0
+        best = best - 5 if better else best
+        n_bytes = best if better else best + chance.randrange(1, 9_000)
+        pairs = spread(index, made.contract.n_pairs, 0.0101 - 1e-6 * index * 0.5, 0.0420 - 1e-6 * index)
+        digest = custody.sha256_bytes(b"archive %d" % index)
+        slug = f"crowd-{index:06d}"
+        record = a_record(made.contract, slug, data=digest, n_bytes=n_bytes, pairs=pairs, changed=f"value {index}")
+        record["recorded_at"] = (
+            f"2026-03-{2 + index // 86_400:02d}T{index // 3600 % 24:02d}:{index // 60 % 60:02d}:{index % 60:02d}Z"
+        )
+        record["parents"] = [pool[chance.randrange(max(0, len(pool) - 40), len(pool))]]
+        record["verdict"] = "promoted" if better else "rejected"
+        record["grade"], record["grade_reasons"] = grade(record, made.contract)
+        ids[slug] = record["id"]
+        pool.append(record["id"])
+        path = ledger.record_path(NAME, record["id"])
+        path.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
+        if better:
+            folder = ledger.evidence(NAME, record["id"])
+            folder.mkdir(parents=True)
+            rows = "".join(f"{i},{pair[0]!r},{pair[1]!r}\n" for i, pair in enumerate(pairs))
+            (folder / "pairs.csv").write_text("pair,segnet,posenet\n" + rows, encoding="utf-8")
+            (folder / "report.txt").write_text(f"score {record['score']['total']}\n", encoding="utf-8")
+    return Made(ledgers=made.ledgers, contract=made.contract, ids=ids)

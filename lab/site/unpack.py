@@ -1,0 +1,123 @@
+"""The readable texts inside a file of any type: itself, members of archives, or the strings of a binary.
+
+What cannot be opened within its limits is named instead of skipped, so that nothing passes because it was not seen.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from io import BytesIO
+
+MEMBER_LIMIT_BYTES = 32 << 20
+MEMBER_LIMIT = 10_000
+DEPTH_LIMIT = 4
+_TEXT = (".html", ".css", ".js", ".json", ".csv", ".txt", ".toml", ".xml", ".svg", ".md", ".py", ".sh", ".webmanifest")
+# fmt: off
+_REFUSED = (
+    ".map", ".ipynb", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".swp", ".swo", ".bak", ".orig", ".rej", "~", ".pem",
+    ".p12", ".pfx", ".keystore", ".kdbx", ".env", ".ds_store", "id_rsa", "id_ed25519", ".pyc", ".log",
+)
+# fmt: on
+_CLOSED = (".xz", ".bz2", ".7z", ".rar", ".zst", ".br", ".lzma")
+_SHORTEST = {".mp4": 24, ".webp": 24}  # coded pictures hold short texts by chance; their tags are looked at one by one
+_PICKLE = re.compile(rb"\A\x80[\x02-\x05](?:\x95.{8}|[\]}(c)]|X).*\.\Z", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/]))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A text inside a file. `kind` is html, svg or text; `refused` names why a part must not be published at all."""
+
+    path: str
+    kind: str = "text"
+    text: str = ""
+    refused: str = ""
+
+
+def parts(path: str, content: bytes, depth: int = 0) -> Iterator[Part]:
+    """Every text in a file, containers opened to `DEPTH_LIMIT`."""
+    lowered = path.lower()
+    if lowered.endswith(_REFUSED):
+        yield Part(path=path, refused="type that is never published")
+    if lowered.endswith(_CLOSED) or depth > DEPTH_LIMIT:
+        yield Part(path=path, refused="container that cannot be looked into")
+    if content[:4] == b"PK\x03\x04":
+        yield from _zip(path, content, depth)
+    elif content[:3] == b"\x1f\x8b\x08":
+        yield from _gzip(path, content, depth)
+    elif lowered.endswith(_TEXT) or not content:
+        yield from _readable(path, content)
+    elif _PICKLE.match(content):
+        yield Part(path=path, refused="pickle")
+    else:
+        yield Part(path=path, text=_strings(path, content))
+
+
+def _readable(path: str, content: bytes) -> Iterator[Part]:
+    """A text as it stands, and what a reader of its format sees besides: escapes and entities resolved, lines kept."""
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    text = content.decode(encoding, "replace")
+    kind = "html" if path.endswith((".html", ".xml")) else "svg" if path.endswith(".svg") else "text"
+    yield Part(path=path, kind=kind, text=text)
+    mark, read = ("\\", _json) if path.endswith(".json") else ("&", unescape)
+    if mark in text and (kind != "text" or mark != "&"):
+        yield Part(path=path, text="\n".join(read(line) if mark in line else "" for line in text.split("\n")))
+
+
+def _json(line: str) -> str:
+    return _ESCAPE.sub(_unescaped, line)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code, mark = found.groups()
+    character = chr(int(code, 16)) if code else mark
+    return character if character.isprintable() else " "
+
+
+def _strings(path: str, content: bytes) -> str:
+    least = _SHORTEST.get(path[path.rfind(".") :].lower(), 10)
+    plain = re.findall(rb"[\x20-\x7e]{%d,}" % least, content)
+    wide = [found.replace(b"\0", b"") for found in re.findall(rb"(?:[\x20-\x7e]\0){%d,}" % least, content)]
+    return b"\n".join(plain + wide).decode("ascii")
+
+
+def _zip(path: str, content: bytes, depth: int) -> Iterator[Part]:
+    left = MEMBER_LIMIT_BYTES
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            yield Part(path=f"{path}, comment", text=archive.comment.decode("utf-8", "replace"))
+            members = archive.infolist()
+            if len(members) > MEMBER_LIMIT:
+                yield Part(path=path, refused="container that cannot be looked into")
+                return
+            for info in members:
+                words = f"{info.filename}\n{info.comment.decode('utf-8', 'replace')}"
+                yield Part(path=f"{path}, member name", text=words)
+                with archive.open(info) as member:
+                    data = member.read(left + 1)
+                left -= len(data)
+                if left < 0:
+                    yield Part(path=path, refused="container that cannot be looked into")
+                    return
+                yield from parts(f"{path}/{info.filename}", data, depth + 1)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError, OSError):
+        yield Part(path=path, refused="container that cannot be looked into")
+
+
+def _gzip(path: str, content: bytes, depth: int) -> Iterator[Part]:
+    yield Part(path=f"{path}, header", text=_strings("", content[10:1_000].partition(b"\0")[0] + b" " * 10))
+    machine = zlib.decompressobj(wbits=31)
+    try:
+        data = machine.decompress(content, MEMBER_LIMIT_BYTES + 1)
+    except zlib.error:
+        yield Part(path=path, refused="container that cannot be looked into")
+        return
+    if len(data) > MEMBER_LIMIT_BYTES or not machine.eof or machine.unused_data:
+        yield Part(path=path, refused="container that cannot be looked into")
+        return
+    yield from parts(path.removesuffix(".gz"), data, depth + 1)
