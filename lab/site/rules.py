@@ -173,7 +173,8 @@ def detectors() -> dict[str, Any]:
     """A detector of each class in `DETECTORS`, by its name. detect-secrets is imported here, and only once."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
-    known: dict[str, Any] = {each.__name__: each for each in get_mapping_from_secret_type_to_class().values()}
+    classes: dict[str, Any] = dict(get_mapping_from_secret_type_to_class())
+    known = {each.__name__: each for each in classes.values()}
     return {name: known[name]() for name in DETECTORS}
 
 
