@@ -1,4 +1,4 @@
-"""What a training run leaves beside its bytes: its schedule, its log, and where the networks look.
+"""What a training run leaves beside its bytes: schedule, log, a score after every stage, where the networks look.
 
 An encoder that trains writes these into its work folder, and `lab run` hands those that are there to the ledger. They
 explain a run and decide nothing: no grade reads them, and a run that trains nothing has none.
@@ -12,6 +12,8 @@ LIMIT_BYTES = 4 << 20
 # name as evidence -> place below the work folder
 PLACES = {
     "stages.txt": "stages.txt",
+    "stages.csv": "stages.csv",
+    "axes.csv": "axes.csv",
     "training.csv": "training.csv",
     "training-behind.csv": "behind/training.csv",
     "sensitivity.csv": "sensitivity.csv",

@@ -11,6 +11,9 @@ somebody else measured is written `{{ external(0.193, "where it stands") }}`, a 
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -175,8 +178,31 @@ class Citation(Branch):
         """A link to the run."""
         return Markup('<a class="run-link" href="{}">{}</a>').format(self._entry.url, self._entry.slug)
 
+    @property
+    def stages(self) -> list[Branch]:
+        """What its payload was worth after every stage of training, as its evidence has it; empty without `stages.csv`.
+
+        Each has the text `stage` and the numbers `steps`, `segnet`, `posenet`, `n_bytes` and `score`.
+        """
+        kept = next((item.path for item in self._entry.evidence if item.name == "stages.csv"), None)
+        if kept is None:
+            return []
+        rows = csv.DictReader(io.StringIO(kept.read_text(encoding="utf-8", errors="replace")))
+        try:
+            return [Branch(_stage(row), self._entry, f"stages.{number}.") for number, row in enumerate(rows)]
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise SiteError(f"{self._entry.id}, stages.csv", expected="a score per stage", found=str(error)) from None
+
     def __html__(self) -> Markup:
         return self.link
+
+
+def _stage(row: Mapping[str, str]) -> dict[str, Any]:
+    """One row of `stages.csv`."""
+    numbers = {name: float(row[name]) for name in ("segnet", "posenet", "score")}
+    if not all(math.isfinite(value) for value in numbers.values()):
+        raise ValueError(f"a number that is not finite after {row['stage'][:40]!r}")
+    return {"stage": row["stage"][:80], "steps": int(row["steps"]), "n_bytes": int(row["n_bytes"]), **numbers}
 
 
 def by_id(board: Board | None, identifier: str) -> Citation:

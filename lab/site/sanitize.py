@@ -85,6 +85,8 @@ PUBLIC_EVIDENCE: dict[str, str] = {
     "pairs.csv": "distortion of every pair in full precision",
     "replay.json": "later replays of the packet",
     "stages.txt": "the stages of its training",
+    "stages.csv": "its score after every stage",
+    "axes.csv": "its score on other decodes of the source",
     "training.csv": "the log of its training",
     "training-behind.csv": "the log of the stages trained behind side codes",
     "sensitivity.csv": "how far each network's answer moves per grey level, every pair",

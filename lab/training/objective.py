@@ -12,7 +12,7 @@ References: the score's formula in the contract; the profile SHIRAZ for "contrib
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -25,6 +25,8 @@ from lab.training.schedule import Stage
 from lab.training.targets import Targets, answers, some_answers
 
 _MEMORY = 0.98
+# (parameters by name, pairs of the batch) -> bits of the whole clip
+OwnBits = Callable[[Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]
 
 
 @dataclass(slots=True)
@@ -71,6 +73,8 @@ class Objective:
         formula: of the contract.
         byte_price: score per byte; the rate term is bits / 8 times it.
         saliency: float (N, h, w) of mean one, or None.
+        own_bits: bits that a model knows how to estimate of its own parameters, from all of them and the batch's pairs;
+            charged in every stage that asks a network, on top of `rate`.
     """
 
     segnet: nn.Module
@@ -80,6 +84,7 @@ class Objective:
     byte_price: float
     device: torch.device
     saliency: torch.Tensor | None = None
+    own_bits: OwnBits | None = None
     running: Running = field(default_factory=Running)
 
     def terms(
@@ -172,8 +177,11 @@ class Objective:
             term = stage.feature * losses.feature_distance(found, reference)
             total, values["feature_loss"] = total + term, float(term.detach())
         if stage.rate:
-            term = stage.rate * self.byte_price / 8.0 * scheme.rate_bits(weights)
+            term = stage.rate * self.byte_price / 8.0 * scheme.rate_bits(weights, stage.law)
             total, values["rate_loss"] = total + term, float(term.detach())
+        if self.own_bits is not None and (stage.seg or stage.pose):
+            term = self.byte_price / 8.0 * self.own_bits(weights, index)
+            total, values["rate_loss"] = total + term, values.get("rate_loss", 0.0) + float(term.detach())
         return total, values
 
 

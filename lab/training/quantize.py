@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lab.training.rate import laplace_bits
+from lab.training.rate import bits_under
 
 SCHEMES = ("int8-tensor", "int8-channel", "lsq", "lsq-channel", "fp4", "fp4-large", "depth")
 FP4_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -234,8 +234,12 @@ class Scheme(nn.Module):
             codes, step = self._uniform(w)
         return _quantized("uniform", w, _numpy(codes).astype(np.int8), steps=step)
 
-    def rate_bits(self, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Estimated bits of all quantized tensors, differentiable: what the rate term of a loss is made of."""
+    def rate_bits(self, weights: Mapping[str, torch.Tensor], law: str = "laplace") -> torch.Tensor:
+        """Estimated bits of all quantized tensors, differentiable: what the rate term of a loss is made of.
+
+        Args:
+            law: one of `rate.LAWS`; `depth` and `fp4` know their bits without one.
+        """
         total: list[torch.Tensor] = []
         for name, shape in self.shapes.items():
             if len(shape) < 2:
@@ -248,7 +252,7 @@ class Scheme(nn.Module):
                 total.append(w.new_tensor(4.0 * math.prod(shape)))
             else:
                 step = self._learned_step(name) if self.kind.startswith("lsq") else self._uniform(w)[1]
-                total.append(laplace_bits(w / step))
+                total.append(bits_under(law, w / step))
         return torch.stack(total).sum() if total else torch.zeros(())
 
 

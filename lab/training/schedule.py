@@ -21,6 +21,7 @@ class Stage:
         optimizer: "adamw", or "muon" for hidden convolutions with AdamW for the rest (`muon_lr`).
         seg_loss, temperature, tau, gamma: segmentation loss and its constants; see `losses`.
         seg, pose, pixel, feature, rate: weights of the loss terms; `rate` 1 charges weights at the contract's price.
+        law: how the rate term counts bits, see `rate`.
         kl: weight of an additional distillation term on the logits.
         weighting: "score" takes seg and sqrt(pose) as the score does; "marginal" weighs pose by the score's slope at
             the running mean; "contribution" gives each task its share of the running score.
@@ -53,6 +54,7 @@ class Stage:
     pixel: float = 0.0
     feature: float = 0.0
     rate: float = 0.0
+    law: Literal["laplace", "laplace-row", "binned"] = "laplace"
     kl: float = 0.0
     weighting: Literal["score", "marginal", "contribution"] = "score"
     surgery: bool = False

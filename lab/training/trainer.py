@@ -126,6 +126,7 @@ class Trainer:
             byte_price=self.config.byte_price,
             device=self.device,
             saliency=saliency,
+            own_bits=getattr(self.model, "rate_bits", None),
         )
         with compute.one_thread():
             return _Run(self, tensors, objective, validate, start, settled).go()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from lab.errors import SiteError, UncitedNumber
 from lab.site import cite, prose
+from lab.site.book import EvidenceFile
+from lab.site.cite import Citation
 from lab.site.prose import Desk, Document
 
 
@@ -82,6 +85,21 @@ def test_a_citation_prints_the_value_and_leads_to_its_run(built: SimpleNamespace
 def test_a_recipe_is_cited_by_its_current_run(built: SimpleNamespace, made: shelf.Made) -> None:
     html = rendered(built, '{{ recipe("conventional/baseline-fast").bytes }}')
     assert f"{built.book.main.by_id[made.ids['baseline-fast']].n_bytes:,}</a>" in html
+
+
+def test_scores_after_every_stage_are_cited(built: SimpleNamespace, tmp_path: Path) -> None:
+    entry = built.book.main.boards[0].entries[0]
+    assert Citation(replace(entry, evidence=())).stages == []
+    table = tmp_path / "stages.csv"
+    evidence = (EvidenceFile(name="stages.csv", path=table, n_bytes=0, sha256=""),)
+    table.write_text("stage,steps,candidate,segnet,posenet,n_bytes,score\npixels,30,ema,0.5,0.25,900,51.6\n")
+    (stage,) = Citation(replace(entry, evidence=evidence)).stages
+    assert (stage.stage, float(stage.steps), float(stage.segnet)) == ("pixels", 30, 0.5)
+    assert stage.score.sources == (replace(entry, evidence=evidence),)
+    for bad in ("pixels,30,ema,nan,0.25,900,51.6", "pixels,30", "pixels,x,ema,0.5,0.25,900,51.6"):
+        table.write_text(f"stage,steps,candidate,segnet,posenet,n_bytes,score\n{bad}\n")
+        with pytest.raises(SiteError):
+            _ = Citation(replace(entry, evidence=evidence)).stages
 
 
 def test_differences_know_both_runs(built: SimpleNamespace, made: shelf.Made) -> None:

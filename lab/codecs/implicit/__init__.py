@@ -6,7 +6,7 @@ networks must answer as they do on the source.
 
     source -> answers of both networks -> stages of training -> codes, steps       encode.py, judge.py
     codes -> latent polish, side-car, decode constants                             polish.py
-    codes, steps -> latents, decoder -> frames on the model grid -> up-sampling    decode.py, model.py
+    codes, steps -> latents, fields, decoder -> frames on the model grid -> up-sampling    decode.py, model.py
 
 Sections of a payload, see `format.py`:
 
@@ -17,6 +17,7 @@ Sections of a payload, see `format.py`:
     weights        weight codes
     latent steps   quantization steps of the latents
     latents        latent codes
+    fields         codes of the fields
     side-car       one correction per pair: dimension, amount
     constants      channel biases and the latents' scale
 
@@ -50,10 +51,11 @@ class Implicit:
             ("weights", "weight codes"),
             ("latent steps", "quantization steps of the latents"),
             ("latents", "latent codes"),
+            ("fields", "codes of the fields"),
             ("side-car", "one correction per pair: dimension, amount"),
             ("constants", "channel biases and the latents' scale"),
         ),
-        requirements=("numpy", "numba", "torch", "brotli"),
+        requirements=("numpy", "numba", "torch"),
     )
 
     def check(self, recipe: Recipe) -> None:

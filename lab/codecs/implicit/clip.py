@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from lab.codecs.implicit import fields
 from lab.codecs.implicit.model import Decoder, Shape
 from lab.video import resample
 
@@ -21,13 +23,19 @@ class Clip(nn.Module):
     def __init__(self, shape: Shape, n_pairs: int, start: str) -> None:
         super().__init__()
         self.latents = nn.Parameter(_waves(shape.latent_dim, n_pairs, noisy=start == "noise"))
+        if shape.planes:
+            # A vector, because a quantizer keeps vectors as they are: these are codes already.
+            self.fields = nn.Parameter(torch.zeros(n_pairs * math.prod(shape.field)))
         self.decoder = Decoder(shape)
         self.up: tuple[int, int] | None = None
         self.noisy = False
 
     def forward(self, index: torch.Tensor) -> torch.Tensor:
         latents = self.latents[:, index].T
-        frames: torch.Tensor = self.decoder(latents)
+        field = None
+        if self.decoder.shape.planes:
+            field = fields.rounded(self.fields.view(-1, *self.decoder.shape.field)[index])
+        frames: torch.Tensor = self.decoder(latents, field)
         if self.up is not None:
             frames = resample.bicubic(frames, self.up)
         if self.noisy:
@@ -36,6 +44,12 @@ class Clip(nn.Module):
             noise = torch.randint(-1, 2, frames.shape, generator=torch.Generator().manual_seed(seed))
             frames = frames + noise
         return frames
+
+    def rate_bits(self, weights: Mapping[str, torch.Tensor], index: torch.Tensor) -> torch.Tensor:
+        """Estimated bits of the whole clip's fields, from those of these pairs."""
+        if not self.decoder.shape.planes:
+            return torch.zeros(())
+        return fields.estimated_bits(weights["fields"].view(-1, *self.decoder.shape.field), index)
 
 
 def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:

@@ -39,6 +39,7 @@ class Content:
         steps: float32 (1,) or (rows,) for each of them; half-representable or powers of two where the header says so.
         vectors: float32 of every vector that is not quantized, half-representable.
         latents: uint8 (latent_dim, n_pairs), signed codes in two's complement.
+        fields: int8 (n_pairs, planes, rows, columns); no planes where the decoder takes no field.
         latent_steps: float32 (1,) or (latent_dim,); for unsigned codes (2, latent_dim): steps, offsets.
         sidecar: int8 (n_pairs, 2): dimension + 1 or 0 for none, amount in units of a quarter step.
         constants: int8 (7,): bias of the six channels in eighths of a grey level, scale of latents in 1/1024; or empty.
@@ -49,6 +50,7 @@ class Content:
     steps: dict[str, NDArray[np.float32]]
     vectors: dict[str, NDArray[np.float32]]
     latents: NDArray[np.uint8]
+    fields: NDArray[np.int8]
     latent_steps: NDArray[np.float32]
     sidecar: NDArray[np.int8]
     constants: NDArray[np.int8]

@@ -48,6 +48,7 @@ def rendered(content: Content, pairs: NDArray[np.int64] | None = None) -> Iterat
     """
     decoder = build(content)
     latents = torch.from_numpy(content.latent_values())
+    fields = fields_of(content)
     biases = torch.from_numpy(content.biases())
     order = np.arange(content.head.n_pairs) if pairs is None else pairs
     for start in range(0, len(order), _BATCH_PAIRS):
@@ -55,8 +56,14 @@ def rendered(content: Content, pairs: NDArray[np.int64] | None = None) -> Iterat
         # The last batch is filled up, so that every pair is computed in a batch of the same size.
         filled = np.resize(chosen, _BATCH_PAIRS)
         with torch.no_grad(), one_thread():
-            frames = (decoder(latents[filled]) + biases)[: len(chosen)]
+            field = None if fields is None else fields[filled]
+            frames = (decoder(latents[filled], field) + biases)[: len(chosen)]
         yield frames
+
+
+def fields_of(content: Content) -> torch.Tensor | None:
+    """Fields as the decoder takes them, float (n_pairs, planes, rows, columns); None where it takes none."""
+    return torch.from_numpy(content.fields).float() if content.head.shape.planes else None
 
 
 def build(content: Content) -> Decoder:

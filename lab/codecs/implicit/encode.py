@@ -1,36 +1,37 @@
 """From a recipe and a clip to a payload of the family `implicit`: train, pack, polish, prove.
 
-Leading stages without either network's term fit pixels alone; they run without the networks, several times faster, and
-give the later stages a start. Every candidate is scored from its payload, parsed and decoded, never from the model.
+The stages run in parts (`parts.py`): leading stages without either network's term fit pixels alone, without the
+networks and several times faster; leading stages that a recipe shares are trained once for all recipes that begin with
+them. Every candidate is scored from its payload, parsed and decoded, never from the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from lab.bitstream import Bitstream
 from lab.codecs.base import Monitor, SourceClip
-from lab.codecs.implicit import dual, polish
+from lab.codecs.implicit import dual, fields, parts, polish
 from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit.clip import Clip
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.judge import Judge
 from lab.codecs.implicit.model import Shape
+from lab.codecs.implicit.parts import blind
+from lab.codecs.implicit.report import Report
 from lab.codecs.judge import answers_of
 from lab.codecs.standins import Brisk, Silent
 from lab.contract import Contract
 from lab.errors import RecipeError, RoundTripMismatch
 from lab.evaluator import networks
 from lab.recipe import Recipe, fill
-from lab.training import compute, schedule
+from lab.training import compute, progress, schedule
 from lab.training.config import TrainConfig
 from lab.training.optim import QUANTIZER
 from lab.training.progress import Validation
@@ -40,8 +41,7 @@ from lab.training.targets import Targets
 from lab.training.trainer import Trainer
 from lab.video import resample
 
-_LATENTS, _DECODER = "latents", "decoder."
-_PIXELS, _ANSWERS = "pixels", "answers"
+_LATENTS, _FIELDS, _DECODER = "latents", "fields", "decoder."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,9 @@ class Params:
         kernels: side of each stage's convolution; one stage each, every one doubles the grid, as a shuffled head does.
         latent_dim: numbers per pair.
         rank, refine, modulated, shuffled, activation: see `model.Shape`.
+        field: whether each pair has a field, and that it starts as shares of classes; see `fields`.
+        fold, levels: rows of a field per row of the stem's grid; the largest code that a field starts with.
+        field_rate: factor on the learning rate of fields.
         latent_start: latents begin as slow waves along time, or as noise.
         latent_rate, step_rate: factors on the learning rates of latents, and of the quantizer's steps and depths.
         up: from the model grid to the frame; training goes through the same up-sampler.
@@ -61,6 +64,7 @@ class Params:
         scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
         networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
+        shared: how many leading stages are trained once for every recipe that begins with them.
         latent_polish: rounds of trying latent codes one up or down on the real metric.
         sidecar: whether corrections per pair are tried on the real metric.
         constants: whether channel biases and the latents' scale are tried on the real metric.
@@ -74,6 +78,10 @@ class Params:
     modulated: bool = False
     shuffled: bool = False
     activation: Literal["sin", "gelu"] = "sin"
+    field: Literal["none", "shares"] = "none"
+    fold: int = 1
+    levels: int = 4
+    field_rate: float = 1.0
     latent_start: Literal["waves", "noise"] = "waves"
     latent_rate: float = 5.0
     step_rate: float = 0.1
@@ -84,20 +92,23 @@ class Params:
     bits: int = 8
     networks: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 500
+    shared: int = 0
     latent_polish: int = 0
     sidecar: bool = False
     constants: bool = False
 
     def __post_init__(self) -> None:
-        if self.validate_every < 1 or self.latent_polish < 0:
-            raise ValueError("validate_every is positive and latent_polish not negative")
-        if not (0.0 < self.latent_rate <= 100.0 and 0.0 < self.step_rate <= 100.0):
-            raise ValueError("latent_rate and step_rate are above 0 and at most 100")
+        if self.validate_every < 1 or min(self.latent_polish, self.shared) < 0:
+            raise ValueError("validate_every is positive, latent_polish and shared not negative")
+        if not all(0.0 < rate <= 100.0 for rate in (self.latent_rate, self.step_rate, self.field_rate)):
+            raise ValueError("latent_rate, field_rate and step_rate are above 0 and at most 100")
+        if not 1 <= self.levels <= 100:
+            raise ValueError("levels are 1 to 100")
         if max(self.widths, default=0) > 255 or max(self.latent_dim, self.rank, self.refine) > 126:
             raise ValueError("widths reach 255; latent_dim, rank and refine 126")
-        self.shape((1, 1))
+        self.shape((1, 1), 5)
 
-    def shape(self, grid: tuple[int, int]) -> Shape:
+    def shape(self, grid: tuple[int, int], n_classes: int) -> Shape:
         """The decoder over this grid."""
         return Shape(
             kind="lean",
@@ -109,6 +120,8 @@ class Params:
             refine=self.refine,
             modulated=self.modulated,
             shuffled=self.shuffled,
+            planes=n_classes - 1 if self.field == "shares" else 0,
+            fold=self.fold if self.field == "shares" else 1,
             activation=self.activation,
         )
 
@@ -127,11 +140,6 @@ def params_of(recipe: Recipe) -> tuple[Params, tuple[Stage, ...]]:
     return params, found
 
 
-def blind(stage: Stage) -> bool:
-    """Whether a stage asks neither network."""
-    return not (stage.seg or stage.pose or stage.kl or stage.feature)
-
-
 def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
     """The bitstream of a clip under a recipe; a run that was cut off goes on from its last checkpoint.
 
@@ -148,28 +156,32 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
         known = answers_of(source, segnet, posenet, monitor)
         judge = Judge(known, segnet, posenet, contract)
         second = dual.answers(source, segnet, posenet) if params.decodes == "both" or params.noisy else None
-        packed = _train(source, recipe, head, judge, second if params.decodes == "both" else None, monitor)
+        report = Report(source.work)
+        packed = _train(source, recipe, head, judge, second if params.decodes == "both" else None, report, monitor)
         content = content_of(head, packed)
-        for step in _polishing(params):
+        for name, step in _polishing(params):
             content = step(content, judge, monitor)
+            report.add(name, judge.validation(content))
+        report.write()
         if second is not None:
-            dual.report(content, judge, second, contract, source.work / "axes.csv")
+            dual.report(content, judge, second, contract, report.folder / "axes.csv")
     bitstream = syntax.write(content)
     _prove(bitstream.payload, content)
     return bitstream
 
 
-def _polishing(params: Params) -> Iterator[Callable[[Content, Judge, Monitor], Content]]:
-    for _ in range(params.latent_polish):
-        yield polish.latents
+def _polishing(params: Params) -> Iterator[tuple[str, Callable[[Content, Judge, Monitor], Content]]]:
+    for number in range(params.latent_polish):
+        yield f"latent polish {number + 1}", polish.latents
     if params.sidecar:
-        yield polish.sidecar
+        yield "side-car", polish.sidecar
     if params.constants:
-        yield polish.constants
+        yield "decode constants", polish.constants
 
 
 def _head(params: Params, contract: Contract, where: str) -> Head:
-    scale = params.shape((1, 1)).scale
+    n_classes = len(contract.classes)
+    scale = params.shape((1, 1), n_classes).scale
     if any(side % scale for side in contract.model_size):
         raise RecipeError(
             where,
@@ -186,65 +198,74 @@ def _head(params: Params, contract: Contract, where: str) -> Head:
         size=contract.frame_size,
         n_pairs=contract.n_pairs,
         up=params.up,
-        shape=params.shape((contract.model_size[0] // scale, contract.model_size[1] // scale)),
+        shape=params.shape((contract.model_size[0] // scale, contract.model_size[1] // scale), n_classes),
         granularity="tensor" if params.scheme in ("lsq", "int8-tensor") else "row",
         step_kind="exponent" if params.scheme == "depth" else "half",
     )
 
 
 def _train(
-    source: SourceClip, recipe: Recipe, head: Head, judge: Judge, second: Targets | None, monitor: Monitor
+    source: SourceClip,
+    recipe: Recipe,
+    head: Head,
+    judge: Judge,
+    second: Targets | None,
+    report: Report,
+    monitor: Monitor,
 ) -> Mapping[str, Quantized]:
     """The packed tensors of the best candidate."""
     params, stages = params_of(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = Clip(head.shape, head.n_pairs, params.latent_start)
-    n_blind = next(number for number, stage in enumerate(stages) if not blind(stage))
-    seeing = stages[n_blind:]
+    if head.shape.planes:
+        codes = fields.shares(judge.known.classes, head.shape.planes + 1, head.shape.field[1:], params.levels)
+        model.fields.data.copy_(codes.reshape(-1))
     known = judge.known if second is None else dual.joined(judge.known, second)
     index = (torch.arange(known.n_pairs) % head.n_pairs,)
 
     def validate(packed: Mapping[str, Quantized], _values: Mapping[str, torch.Tensor]) -> Validation:
         return judge.validation(content_of(head, packed))
 
-    def fit(part: tuple[Stage, ...], folder: Path, every: int, segnet: nn.Module, posenet: nn.Module) -> Fit:
-        # Pixels alone do not depend on the networks.
-        material = source.contract.source.sha256 if folder.name == _PIXELS else source.contract.digest
+    segnet, posenet = judge.segnet, judge.posenet
+    if params.networks == "bfloat16":
+        segnet, posenet = Brisk(segnet), Brisk(posenet)
+    silent_pose = Silent((judge.known.pose.shape[1],))
+    silent_seg = Silent(tuple(judge.known.logits.shape[1:]))
+    packed: Mapping[str, Quantized] = {}
+    for part in parts.of(stages, params.shared):
+        unseeing = blind(part.stages[0])
+        # Pixels alone do not depend on the networks, nor on how frames are enlarged.
+        model.noisy = params.noisy and not unseeing
+        model.up = source.contract.frame_size if params.up == "bicubic" and not unseeing else None
         config = TrainConfig(
-            stages=part,
+            stages=part.stages,
             source_bytes=source.contract.source.bytes,
             scheme=params.scheme,
             bits=params.bits,
             seed=recipe.seed,
-            validate_every=every,
+            validate_every=sum(stage.steps for stage in part.stages) if unseeing else params.validate_every,
             checkpoint_every=200,
             log_every=20,
             formula=source.contract.formula,
-            rates={_LATENTS: params.latent_rate, QUANTIZER: params.step_rate},
-            material=material,
+            rates={_LATENTS: params.latent_rate, _FIELDS: params.field_rate, QUANTIZER: params.step_rate},
+            material=source.contract.digest,
         )
-        trainer = Trainer(model, config, folder=folder, monitor=monitor, extra={"recipe": recipe.digest})
-        fitted = trainer.fit(index, known, posenet, segnet, validate=validate)
-        return fitted.values, fitted.packed
-
-    if n_blind:
-        n_steps = sum(stage.steps for stage in stages[:n_blind])
-        silent_pose = Silent((judge.known.pose.shape[1],))
-        silent_seg = Silent(tuple(judge.known.logits.shape[1:]))
-        values, _ = fit(stages[:n_blind], source.work / _PIXELS, n_steps, silent_seg, silent_pose)
+        extra = {"recipe": recipe.digest}
+        folder = source.work / part.name
+        if part.shared:
+            began = replace(params, shared=0, latent_polish=0, sidecar=False, constants=False)
+            key = parts.key(config.digest, head, began, stages[: part.end])
+            folder, extra = source.work.parent / f"prefix-{key[:16]}", {"prefix": key}
+        trainer = Trainer(model, config, folder=folder, monitor=monitor, extra=extra)
+        asked = (silent_pose, silent_seg) if unseeing else (posenet, segnet)
+        fitted = trainer.fit(index, known, *asked, validate=validate)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(values[name])
-    model.noisy = params.noisy
-    model.up = source.contract.frame_size if params.up == "bicubic" else None
-    segnet, posenet = judge.segnet, judge.posenet
-    if params.networks == "bfloat16":
-        segnet, posenet = Brisk(segnet), Brisk(posenet)
-    return fit(seeing, source.work / _ANSWERS, params.validate_every, segnet, posenet)[1]
-
-
-Fit = tuple[Mapping[str, torch.Tensor], Mapping[str, Quantized]]
+                parameter.copy_(fitted.values[name])
+        packed = fitted.packed
+        report.take(folder / progress.LOG)
+    return packed
 
 
 def content_of(head: Head, packed: Mapping[str, Quantized]) -> Content:
@@ -252,8 +273,11 @@ def content_of(head: Head, packed: Mapping[str, Quantized]) -> Content:
     codes: dict[str, NDArray[np.int8]] = {}
     steps: dict[str, NDArray[np.float32]] = {}
     vectors: dict[str, NDArray[np.float32]] = {}
+    field = np.empty(0, np.int8)
     for name, tensor in packed.items():
-        if tensor.kind == "half":
+        if name == _FIELDS:
+            field = np.rint(tensor.codes.astype(np.float32)).astype(np.int8)
+        elif tensor.kind == "half":
             vectors[name.removeprefix(_DECODER)] = tensor.codes.astype(np.float32)
         elif name != _LATENTS:
             codes[name.removeprefix(_DECODER)] = tensor.codes.astype(np.int8)
@@ -264,6 +288,7 @@ def content_of(head: Head, packed: Mapping[str, Quantized]) -> Content:
         steps=steps,
         vectors=vectors,
         latents=np.ascontiguousarray(packed[_LATENTS].codes.astype(np.int8)).view(np.uint8),
+        fields=field.reshape(head.n_pairs, *head.shape.field),
         latent_steps=_steps(packed[_LATENTS]),
         sidecar=np.empty((0, 2), np.int8),
         constants=np.empty(0, np.int8),
@@ -279,7 +304,8 @@ def _steps(tensor: Quantized) -> NDArray[np.float32]:
 def _prove(payload: bytes, content: Content) -> None:
     """Return only if the parsed payload holds exactly what was written."""
     found = syntax.read(payload)
-    same = all(np.array_equal(value, found.values()[name]) for name, value in content.values().items())
+    same = np.array_equal(found.fields, content.fields)
+    same = same and all(np.array_equal(value, found.values()[name]) for name, value in content.values().items())
     if not same or not np.array_equal(found.latent_values(), content.latent_values()):
         raise RoundTripMismatch("implicit", expected="the weights and latents that were packed", found="others")
     if not np.array_equal(found.biases(), content.biases()):

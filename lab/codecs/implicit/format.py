@@ -42,6 +42,8 @@ HEADER = Table(
         Field("n_stages", "u8", "stages, each doubles the grid"),
         Field("rank", "u8", "learned maps of a lean stem"),
         Field("refine", "u8", "channels inside the refinement, 0 for none"),
+        Field("planes", "u8", "planes of a pair's field, 0 for none"),
+        Field("fold", "u8", "rows of a field per row of the stem's grid"),
         Field("options", "u8", "1: latents gain the channels of every stage; 2: the head ends in a pixel shuffle"),
         Field("granularity", GRANULARITY, "one step per weight tensor, or one per row of it"),
         Field("step_kind", STEP_KINDS, "how steps are stored; exponent: powers of two"),
@@ -53,7 +55,7 @@ LAYOUT = Layout(
     family="implicit",
     code=4,
     header=HEADER,
-    sections=("widths", "steps", "vectors", "weights", "latent steps", "latents", "side-car", "constants"),
+    sections=("widths", "steps", "vectors", "weights", "latent steps", "latents", "fields", "side-car", "constants"),
 )
 KIND_OF = {
     "widths": "channels, kernels",
@@ -62,6 +64,7 @@ KIND_OF = {
     "weights": "int8 codes",
     "latent steps": "numbers",
     "latents": "8-bit codes",
+    "fields": "8-bit codes",
     "side-car": "dimension, amount",
     "constants": "8-bit codes",
 }
@@ -85,7 +88,8 @@ def write(content: Content) -> Bitstream:
         "vectors": packing.pack_numbers(_joined([content.vectors[name] for name in vectors]).astype(np.float16)),
         "weights": packing.pack_weights([content.codes[name] for name in quantized]),
         "latent steps": _pack_steps([content.latent_steps], _latent_step_kind(head)),
-        "latents": packing.pack_latents(content.latents),
+        "latents": packing.pack_latents(content.latents, signed=head.latent_kind == "signed"),
+        "fields": packing.pack_fields(content.fields),
         "side-car": _pack_sidecar(content.sidecar),
         "constants": content.constants.tobytes() if content.constants.any() else b"",
     }
@@ -115,7 +119,10 @@ def read(payload: bytes) -> Content:
         codes=dict(zip(quantized, codes, strict=True)),
         steps=dict(zip(quantized, np.split(steps, np.cumsum(n_steps)[:-1]), strict=True)),
         vectors=dict(zip(vectors, np.split(numbers, np.cumsum(lengths)[:-1]), strict=True)) if vectors else {},
-        latents=packing.unpack_latents(sections["latents"], (dimension, head.n_pairs)),
+        latents=packing.unpack_latents(
+            sections["latents"], (dimension, head.n_pairs), signed=head.latent_kind == "signed"
+        ),
+        fields=packing.unpack_fields(sections["fields"], (head.n_pairs, *head.shape.field)),
         latent_steps=packing.unpack_numbers(
             sections["latent steps"], n_latent_steps, _latent_step_kind(head), "section latent steps"
         ),
@@ -203,6 +210,8 @@ def _values(head: Head) -> dict[str, object]:
         "n_stages": len(shape.kernels),
         "rank": shape.rank,
         "refine": shape.refine,
+        "planes": shape.planes,
+        "fold": shape.fold,
         "options": int(shape.modulated) + 2 * int(shape.shuffled),
         "granularity": head.granularity,
         "step_kind": head.step_kind,
@@ -227,6 +236,8 @@ def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
             kernels=tuple(widths[n_stages + 1 :]),
             rank=number["rank"],
             refine=number["refine"],
+            planes=number["planes"],
+            fold=number["fold"],
             modulated=bool(number["options"] & 1),
             shuffled=bool(number["options"] & 2),
             activation=cast(Literal["sin", "gelu"], values["activation"]),
@@ -255,6 +266,8 @@ def _check(head: Head) -> None:
         raise UnknownSyntax(
             where, expected=f"1 to {LATENT_LIMIT:,} latents", found=f"{head.n_pairs}x{shape.latent_dim}"
         )
+    if head.n_pairs * math.prod(shape.field) > LATENT_LIMIT:
+        raise UnknownSyntax(where, expected=f"up to {LATENT_LIMIT:,} codes of fields", found=f"{shape.field}")
     widest = max(width * 4**number for number, width in enumerate(shape.widths)) * shape.grid[0] * shape.grid[1]
     if 4 * widest > ACTIVATION_LIMIT:
         raise UnknownSyntax(where, expected=f"activations up to {ACTIVATION_LIMIT // 4:,}", found=f"{widest:,}")

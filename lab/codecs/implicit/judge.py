@@ -71,12 +71,12 @@ class Judge(judge.Judge):
         """
         decoder = decode.build(content)
         values = torch.from_numpy(content.latent_values())
-        biases = torch.from_numpy(content.biases())
+        biases, fields = torch.from_numpy(content.biases()), decode.fields_of(content)
         weight = self.pose_weight(posenet)
         out = torch.zeros_like(values)
         for start in range(0, len(values), _BATCH_PAIRS):
             z = values[start : start + _BATCH_PAIRS].clone().requires_grad_()
-            frames = decoder(z) + biases
+            frames = decoder(z, None if fields is None else fields[start : start + len(z)]) + biases
             if content.head.up == "bicubic":
                 frames = resample.bicubic(frames, content.head.size)
             logits, pose = targets.answers(round_pixels(frames), self.known.size, self.segnet, self.posenet)

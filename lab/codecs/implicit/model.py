@@ -1,10 +1,12 @@
 """The decoder that is the archive: from a latent to the two frames of a pair.
 
-    latent -> stem -> small grid -> [convolution, pixel shuffle, skip, activation] x stages -> refine -> RGB, RGB
+    latent, field -> stem -> small grid -> [convolution, pixel shuffle, skip, activation] x stages -> refine -> RGB, RGB
 
 Two kinds share everything but how they spend parameters. `published` is the public HNeRV entries' decoder, weight for
 weight. `lean` is for archives of tens of kilobytes: a stem of low rank over learned maps instead of a dense matrix,
 skips mixed before they are enlarged, one head for both frames, and latents that may gain the channels of every stage.
+Beside its latent a pair may have a field: small integers on a coarse grid, which say where things lie; a vector says
+what holds for the whole picture.
 
 References: H. Chen et al., "HNeRV: a hybrid neural representation for videos", CVPR 2023; V. Sitzmann et al.,
 "Implicit neural representations with periodic activation functions", NeurIPS 2020.
@@ -24,6 +26,8 @@ from torch import nn
 KINDS = ("lean", "published")
 ACTIVATIONS = ("sin", "gelu")
 _ACTIVATE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"sin": torch.sin, "gelu": F.gelu}
+# What one code of a field is worth to the decoder.
+FIELD_UNIT = 0.25
 # How much of the refinement is added.
 _REFINE = 0.1
 # Width of the published decoder after each stage, as a share of its first.
@@ -44,6 +48,8 @@ class Shape:
         refine: channels inside the refinement, 0 for none.
         modulated: whether latents gain the channels of every stage; lean only.
         shuffled: whether the head works on half the frame's grid and ends in a pixel shuffle; lean only.
+        planes: planes of a pair's field, 0 for none; lean only.
+        fold: rows of a field per row of the stem's grid.
         activation: between layers.
     """
 
@@ -56,6 +62,8 @@ class Shape:
     refine: int = 0
     modulated: bool = False
     shuffled: bool = False
+    planes: int = 0
+    fold: int = 1
     activation: Literal["sin", "gelu"] = "sin"
 
     def __post_init__(self) -> None:
@@ -67,6 +75,8 @@ class Shape:
             raise ValueError(f"kernels are 1, 3 or 5 wide, got {self.kernels}")
         if min(self.latent_dim, *self.grid, *self.widths) < 1 or (self.kind == "lean") != (self.rank > 0):
             raise ValueError("sizes are positive, and a rank is what a lean stem has")
+        if self.planes < 0 or self.fold not in (1, 2, 4) or (self.kind == "published" and self.planes):
+            raise ValueError("a field has planes and folds by 1, 2 or 4; the published decoder has none")
         if self.kind == "published" and (self.modulated or self.shuffled or self.refine != self.widths[-1] // 2):
             raise ValueError("the published decoder has no gains, a plain head, and refines with half its last width")
 
@@ -74,6 +84,11 @@ class Shape:
     def scale(self) -> int:
         """How many rows of a frame one row of the stem's grid becomes."""
         return 1 << (len(self.kernels) + self.shuffled)
+
+    @property
+    def field(self) -> tuple[int, int, int]:
+        """(planes, rows, columns) of a pair's field."""
+        return self.planes, self.grid[0] * self.fold, self.grid[1] * self.fold
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,7 +141,10 @@ class DenseStem(nn.Linear):
 
 
 class Decoder(nn.Module):
-    """Frames from latents: float (n, latent_dim) to float (n, 2, 3, h, w), RGB, 0-255, unrounded."""
+    """Frames from latents: float (n, latent_dim) to float (n, 2, 3, h, w), RGB, 0-255, unrounded.
+
+    With a field, its codes are float (n, planes, rows, columns).
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -137,6 +155,8 @@ class Decoder(nn.Module):
             self.stem = LowRankStem(shape.latent_dim, widths[0], shape.grid, shape.rank)
         else:
             self.stem = DenseStem(shape.latent_dim, widths[0], shape.grid)
+        if shape.planes:
+            self.local = nn.Conv2d(shape.planes * shape.fold**2, widths[0], 3, padding=1, bias=False)
         self.blocks, self.skips, self.gains = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         self.shifts = nn.ParameterList()
         lean = shape.kind == "lean"
@@ -159,9 +179,12 @@ class Decoder(nn.Module):
         else:
             self.rgb = nn.Conv2d(last, 24 if shape.shuffled else 6, 3, padding=1)
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: torch.Tensor, field: torch.Tensor | None = None) -> torch.Tensor:
         shape, activate = self.shape, _ACTIVATE[self.shape.activation]
-        x = activate(self.stem(z)).contiguous(memory_format=torch.channels_last)
+        x = self.stem(z)
+        if field is not None:
+            x = x + self.local(F.pixel_unshuffle(field * FIELD_UNIT, shape.fold))
+        x = activate(x).contiguous(memory_format=torch.channels_last)
         for number, (block, skip) in enumerate(zip(self.blocks, self.skips, strict=True)):
             new = F.pixel_shuffle(block(x), 2)
             lean = shape.kind == "lean"

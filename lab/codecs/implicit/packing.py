@@ -1,33 +1,35 @@
-"""Integer arrays of a trained decoder as bytes, and back: weight codes, latents, steps.
+"""Integer arrays of a trained decoder as bytes, and back: weight codes, latents, fields, steps.
 
-Every function here is one choice of entropy coder; swapping a coder changes one line. Weights go through our own
-models where that is shorter than brotli, which it is on every network so far.
-
-References: the public HNeRV entries pack zigzag weights and latent deltas with brotli in the same way.
+Weights go through the weight coder and latents, predicted dimension by dimension, through that of side information;
+fields through logistic mixing, a row for each plane of a pair. Numbers too few to learn from are stored, or go through
+LZMA.
 """
 
 from __future__ import annotations
 
+import lzma
+import math
 from collections.abc import Sequence
 
-import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.entropy import weightstream
+from lab.entropy import sideinfo, weightstream
+from lab.entropy.contextmodels import Mixing
+from lab.entropy.streams import Stream
 from lab.errors import Truncated, UnknownSyntax
 
 Codes = NDArray[np.int8]
-_RAW, _BROTLI, _MODELLED = 0, 1, 2
-_DIRECT, _DELTA = 0, 1
+_RAW, _LZMA = 0, 1
+_FILTERS = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
 
 
 def squeeze(plain: bytes) -> bytes:
-    """Bytes behind one flag, through brotli where that is shorter; nothing stays nothing."""
+    """Bytes behind one flag, through LZMA where that is shorter; nothing stays nothing."""
     if not plain:
         return b""
-    packed = brotli.compress(plain, quality=11, lgwin=24)
-    return bytes([_RAW]) + plain if len(plain) <= len(packed) else bytes([_BROTLI]) + packed
+    packed = lzma.compress(plain, format=lzma.FORMAT_RAW, filters=_FILTERS)
+    return bytes([_RAW]) + plain if len(plain) <= len(packed) else bytes([_LZMA]) + packed
 
 
 def stretch(packed: bytes, n_bytes: int, where: str) -> bytes:
@@ -43,59 +45,73 @@ def stretch_any(packed: bytes, least: int, most: int, where: str) -> bytes:
     """
     if not least and not packed:
         return b""
-    if not packed or packed[0] not in (_RAW, _BROTLI):
+    if not packed or packed[0] not in (_RAW, _LZMA):
         raise UnknownSyntax(where, expected="a flag of 0 or 1", found=packed[:1].hex() or "nothing")
-    if packed[0] == _RAW:
-        plain, complete = packed[1:], True
-    else:
-        decoder = brotli.Decompressor()
+    plain = packed[1:]
+    if packed[0] == _LZMA:
         try:
-            plain = decoder.process(packed[1:], output_buffer_limit=most + 1)
-            while len(plain) <= most and not decoder.is_finished() and not decoder.can_accept_more_data():
-                plain += decoder.process(b"", output_buffer_limit=most + 1)
-        except brotli.error as error:
-            raise UnknownSyntax(where, expected="a brotli stream", found=str(error)) from None
-        complete = decoder.is_finished()
+            plain = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_FILTERS).decompress(plain, most + 1)
+        except (lzma.LZMAError, EOFError) as error:
+            raise UnknownSyntax(where, expected="an LZMA stream", found=str(error)) from None
     if len(plain) > most:
         raise UnknownSyntax(where, expected=f"{most:,} bytes", found="more")
-    if len(plain) < least or not complete:
+    if len(plain) < least:
         raise Truncated(where, expected=f"{least:,} bytes", found=f"{len(plain):,}", fix="the archive is damaged")
-    return bytes(plain)
+    return plain
 
 
 def pack_weights(tensors: Sequence[Codes]) -> bytes:
     """Weight codes of all tensors in order."""
-    general = squeeze(b"".join(_zigzag(codes).tobytes() for codes in tensors))
-    own = bytes([_MODELLED]) + weightstream.encode(tensors, methods=("tensors",)).payload
-    return min(general, own, key=len)
+    return weightstream.encode(tensors).payload
 
 
 def unpack_weights(packed: bytes, shapes: Sequence[tuple[int, ...]]) -> list[Codes]:
-    """Weight codes of tensors of these shapes."""
-    if packed[:1] == bytes([_MODELLED]):
-        return [_int8(codes) for codes in weightstream.decode(packed[1:], shapes)]
-    sizes = [int(np.prod(shape)) for shape in shapes]
-    plain = _unzigzag(stretch(packed, sum(sizes), "section weights"))
-    parts = np.split(plain, np.cumsum(sizes)[:-1])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    """Weight codes of tensors of these shapes.
+
+    Raises:
+        BitstreamError: cut short, damaged, or codes beyond eight bits.
+    """
+    return [_narrow(codes, "section weights") for codes in weightstream.decode(packed, shapes)]
 
 
-def pack_latents(codes: NDArray[np.uint8]) -> bytes:
-    """Latents, bytes (dimensions, pairs): each dimension as it is or as wrapped differences along time, by size."""
-    first = np.zeros((len(codes), 1), np.uint8)
-    difference = np.diff(codes, axis=1, prepend=first)  # modulo 256
-    planes = {_DIRECT: codes, _DELTA: difference}
-    packed = {mode: squeeze(_zigzag(plane.view(np.int8)).tobytes()) for mode, plane in planes.items()}
-    mode = min(packed, key=lambda candidate: len(packed[candidate]))
-    return bytes([mode]) + packed[mode]
+def pack_latents(codes: NDArray[np.uint8], *, signed: bool) -> bytes:
+    """Latents, bytes (dimensions, pairs), in two's complement where `signed`."""
+    rows = np.ascontiguousarray(codes.T)
+    return (sideinfo.encode_latents(rows.view(np.int8)) if signed else sideinfo.encode_latents(rows)).payload
 
 
-def unpack_latents(packed: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Latents, bytes (dimensions, pairs)."""
-    if packed[:1] not in (bytes([_DIRECT]), bytes([_DELTA])):
-        raise UnknownSyntax("section latents", expected="a mode of 0 or 1", found=packed[:1].hex() or "nothing")
-    plain = _unzigzag(stretch(packed[1:], shape[0] * shape[1], "section latents")).view(np.uint8).reshape(shape)
-    return plain if packed[0] == _DIRECT else np.cumsum(plain, axis=1, dtype=np.uint8)
+def unpack_latents(packed: bytes, shape: tuple[int, int], *, signed: bool) -> NDArray[np.uint8]:
+    """Latents, bytes (dimensions, pairs).
+
+    Raises:
+        BitstreamError: cut short, damaged, or of another shape.
+    """
+    found = sideinfo.decode_latents(packed, signed=signed, most_values=max(shape[0] * shape[1], 1))
+    if found.shape != shape[::-1]:
+        raise UnknownSyntax("section latents", expected=f"{shape[::-1]}", found=f"{found.shape}")
+    return np.ascontiguousarray(found.T.astype(np.int64) & 0xFF).astype(np.uint8)
+
+
+def pack_fields(codes: Codes) -> bytes:
+    """Fields, int8 (pairs, planes, rows, columns); nothing where there are no planes."""
+    if not codes.size:
+        return b""
+    return _fields(codes.shape).encode(codes.swapaxes(0, 1).astype(np.int64).reshape(-1)).payload
+
+
+def unpack_fields(packed: bytes, shape: tuple[int, int, int, int]) -> Codes:
+    """Fields of this shape.
+
+    Raises:
+        BitstreamError: cut short, damaged, or something where nothing belongs.
+    """
+    count = math.prod(shape)
+    if not count:
+        if packed:
+            raise UnknownSyntax("section fields", expected="nothing", found=f"{len(packed):,} bytes")
+        return np.empty(shape, np.int8)
+    flat = _narrow(_fields(shape).decode(packed, count), "section fields")
+    return np.ascontiguousarray(flat.reshape(shape[1], shape[0], *shape[2:]).swapaxes(0, 1))
 
 
 def pack_numbers(values: NDArray[np.float16] | NDArray[np.float32] | NDArray[np.int8]) -> bytes:
@@ -120,17 +136,13 @@ def unpack_numbers(packed: bytes, count: int, kind: str, where: str) -> NDArray[
     return values
 
 
-def _int8(codes: NDArray[np.int64]) -> Codes:
-    if codes.size and not -128 <= int(codes.min()) <= int(codes.max()) <= 127:
-        raise UnknownSyntax("section weights", expected="int8", found=f"{codes.min()} to {codes.max()}")
+def _fields(shape: tuple[int, ...]) -> Stream:
+    """How fields (pairs, planes, rows, columns) are coded: a group per plane, a row per pair."""
+    cells = shape[2] * shape[3]
+    return Stream(model=Mixing(groups=((shape[0] * cells, cells),) * shape[1]))
+
+
+def _narrow(codes: NDArray[np.int64], where: str) -> Codes:
+    if codes.size and (codes.min() < -128 or codes.max() > 127):
+        raise UnknownSyntax(where, expected="codes of eight bits", found=f"{codes.min()} to {codes.max()}")
     return codes.astype(np.int8)
-
-
-def _zigzag(codes: Codes) -> NDArray[np.uint8]:
-    wide = codes.astype(np.int16)
-    return np.where(wide >= 0, 2 * wide, -2 * wide - 1).astype(np.uint8)
-
-
-def _unzigzag(plain: bytes) -> Codes:
-    coded = np.frombuffer(plain, np.uint8).astype(np.int16)
-    return np.where(coded & 1, -(coded + 1) // 2, coded // 2).astype(np.int8)

@@ -119,6 +119,7 @@ def best_changes(
     slopes = judge.slopes(content, before.posenet, _TAU).numpy() * steps
     decoder = decode.build(content)
     values, biases = content.latent_values(), torch.from_numpy(content.biases())
+    fields = decode.fields_of(content)
     n_pairs, weight = head.n_pairs, judge.pose_weight(before.posenet)
     threshold = price_bytes * judge.byte_price * n_pairs
     changes: list[Change] = []
@@ -128,7 +129,7 @@ def best_changes(
         moved = np.repeat(values[pair : pair + 1], len(tried) + 1, axis=0)
         for row, (dimension, amount) in enumerate(tried, start=1):
             moved[row, dimension] += np.float32(amount * steps[dimension])
-        frames = _render(decoder, moved) + biases
+        frames = _render(decoder, moved, None if fields is None else fields[pair]) + biases
         seg, pose = judge.of_pairs(frames, head, np.full(len(moved), pair))
         worth = judge.formula.segnet * seg + weight * pose
         gains = worth[0] - worth[1:]
@@ -139,11 +140,13 @@ def best_changes(
     return sorted(changes, key=lambda change: -change.gain)
 
 
-def _render(decoder: torch.nn.Module, latents: NDArray[np.float32]) -> torch.Tensor:
+def _render(decoder: torch.nn.Module, latents: NDArray[np.float32], field: torch.Tensor | None) -> torch.Tensor:
+    """Frames of one pair under several latents."""
+    parts = []
     with torch.no_grad():
-        parts = [
-            decoder(torch.from_numpy(latents[at : at + _BATCH_PAIRS])) for at in range(0, len(latents), _BATCH_PAIRS)
-        ]
+        for at in range(0, len(latents), _BATCH_PAIRS):
+            z = torch.from_numpy(latents[at : at + _BATCH_PAIRS])
+            parts.append(decoder(z, None if field is None else field.expand(len(z), -1, -1, -1)))
     return torch.cat(parts)
 
 

@@ -107,6 +107,7 @@ def repack(found: Published, size: tuple[int, int] | None = None) -> Bitstream:
             steps={name: np.array([found.scales[name]], np.float32) for name in names},
             vectors={},
             latents=found.latents,
+            fields=np.empty((found.meta["n_pairs"], 0, *shape.grid), np.int8),
             latent_steps=np.concatenate([found.latent_scales, found.minima]).astype(np.float32),
             sidecar=np.empty((0, 2), np.int8),
             constants=np.empty(0, np.int8),
