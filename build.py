@@ -94,6 +94,12 @@ def main() -> int:
             raise
         print(f"not published: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if asked.debug:
+            raise
+        what = f"{Path(error.filename).name}: " if error.filename else ""
+        print(f"not published: {what}{error.strerror or error}; the old site is untouched", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import custody
+from lab.errors import MediaMissing
 from lab.site import sanitize
 from lab.site.book import Book, Entry, Shelf
 
@@ -121,8 +122,26 @@ def manifest(tree: Mapping[str, Content], folder: str) -> bytes:
 
 
 def read(content: Content) -> bytes:
-    """The bytes of a file of the tree."""
-    return content if isinstance(content, bytes) else content.read_bytes()
+    """The bytes of a file of the tree.
+
+    Raises:
+        MediaMissing: it vanished since the tree was planned.
+    """
+    if isinstance(content, bytes):
+        return content
+    try:
+        return content.read_bytes()
+    except OSError as error:
+        raise _vanished(content, error) from None
+
+
+def _vanished(path: Path, error: OSError) -> MediaMissing:
+    return MediaMissing(
+        f"file {path.name} in {path.parent.name}",
+        expected="to be there until the build ends",
+        found=error.strerror or str(error),
+        fix="build again; the old site is untouched",
+    )
 
 
 def digest_of(content: Content) -> str:
@@ -136,8 +155,17 @@ def total_bytes(tree: Mapping[str, Content]) -> int:
 
 
 def size_of(content: Content) -> int:
-    """Size of a file of the tree."""
-    return len(content) if isinstance(content, bytes) else content.stat().st_size
+    """Size of a file of the tree.
+
+    Raises:
+        MediaMissing: it vanished since the tree was planned.
+    """
+    if isinstance(content, bytes):
+        return len(content)
+    try:
+        return content.stat().st_size
+    except OSError as error:
+        raise _vanished(content, error) from None
 
 
 def listing(tree: Mapping[str, Content], names: Iterable[str]) -> list[tuple[str, str, int]]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lab import custody
 from lab.errors import SiteError
-from lab.site import details, figures, laws, sanitize
+from lab.site import bundle, details, figures, laws, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
@@ -93,6 +93,8 @@ def render(plan: Plan, templates: Path) -> dict[str, Content]:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
         tree[page.path] = one(page, found)
+    tree[bundle.RELEASE] = bundle.release(plan.book, tree)
+    tree[bundle.BUNDLE] = bundle.bundle(plan.book, templates, tree)
     return dict(sorted(tree.items()))
 
 

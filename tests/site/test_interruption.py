@@ -1,0 +1,102 @@
+"""Whatever happens to a build, the published folder is the old tree or the new one."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import shelf
+from conftest import build
+
+from lab.errors import MediaMissing, SiteError
+from lab.site import check, publish
+
+KILLS = 200
+
+
+def digest(folder: Path) -> str:
+    """One digest of every name and content below a folder."""
+    state = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            state.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return state.hexdigest()
+
+
+def child(work: object) -> int:
+    """Start `work` in a forked process; its id."""
+    process = os.fork()
+    if process == 0:
+        try:
+            work()  # type: ignore[operator]
+        finally:
+            os._exit(0)
+    return process
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_leave_the_old_site_or_the_new_one(tmp_path: Path) -> None:
+    """kill -9 at random points of whole builds of two ledgers in turn, each in a process of its own."""
+    target, chance = tmp_path / "site" / "public", random.Random(9)
+    ledgers = [shelf.make(tmp_path / str(n), runs=shelf.RUNS[:n], clips=0).ledgers for n in (1, 2)]
+    cache, whole, took = tmp_path / "cache", [], 0.0
+    for one in ledgers:
+        started = time.monotonic()
+        publish.swap(build(one, cache).tree, target)
+        took, whole = time.monotonic() - started, [*whole, digest(target)]
+    seen = []
+    for number in range(KILLS):
+
+        def work(number: int = number) -> None:
+            publish.swap(build(ledgers[number % 2], cache).tree, target)
+
+        process = child(work)
+        # most of a build never touches the folder, so every second kill falls into its last part
+        time.sleep(took * (chance.random() * 1.3 if number % 2 else 0.75 + 0.5 * chance.random()))
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        seen.append(digest(target))
+        assert seen[-1] in whole, number
+    changes = sum(a != b for a, b in itertools.pairwise(seen))
+    print(f"{KILLS} kills, {changes} finished swaps among them")
+    assert changes > 0
+    publish.swap({"_headers": b""}, target)
+    assert [path.name for path in target.parent.iterdir()] == ["public"]
+
+
+def test_a_full_disk_leaves_the_old_site_and_one_clear_line(tmp_path: Path) -> None:
+    """The system refuses a write for real: a limit on the size of files stands for the disk's end."""
+    target = tmp_path / "public"
+    publish.swap({"_headers": b"old"}, target)
+    before, limits = digest(target), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(SiteError, match="untouched") as caught:
+            publish.swap({"_headers": b"new", "a.html": b"x" * 100_000}, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)
+    assert digest(target) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["public"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    target = tmp_path / "public"
+    publish.swap({"_headers": b"old"}, target)
+    before = digest(target)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SiteError, match="check space and permissions"):
+        publish.swap({"_headers": b"new"}, tmp_path / "file" / "public")
+    assert digest(target) == before
+
+
+def test_a_clip_that_vanishes_during_the_build_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MediaMissing, match=r"gone\.mp4"):
+        check.check({"media/x.mp4": tmp_path / "gone.mp4"})
