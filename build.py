@@ -3,6 +3,7 @@
     python build.py                  build public/, in one swap, after every check has passed
     python build.py --check          build and check everything, write nothing, compare with what is there
     python build.py --serve          build, then show the site on this machine
+    python build.py --redact         replace leaks in records and evidence by named placeholders, and count them
     python build.py --out DIR --ledgers DIR     other places
 
 Two builds of one tree are byte-identical: dates come from records, never from the clock. No torch is loaded.
@@ -20,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, render
+from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, redact, render
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
@@ -33,19 +34,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "public", metavar="DIR", help="where the site goes")
     parser.add_argument("--ledgers", type=Path, default=ROOT / "ledgers", metavar="DIR", help="where the records are")
     parser.add_argument("--serve", action="store_true", help="show the built site on this machine afterwards")
+    parser.add_argument("--redact", action="store_true", help="replace leaks in records and evidence by placeholders")
     parser.add_argument("--port", type=int, default=8000, help="port of --serve")
     parser.add_argument("--debug", action="store_true", help="a traceback instead of one line")
     return parser.parse_args()
 
 
-def build(ledgers: Path, monitor: clips.Monitor) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
+def build(
+    ledgers: Path, monitor: clips.Monitor, redacted: bool = False
+) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
     """The checked tree of the whole site, in memory; nothing was written but caches."""
-    shelves = intake.load(SOURCE, ledgers)
+    guard = gate(intake.load_site(SOURCE / "site.toml"))
+    shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
     entries = [entry for shelf in shelves.shelves for entry in shelf.current]
     media = clips.prepare(entries, CACHE, monitor)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
     tree = render.render(planned, TEMPLATES)
-    return tree, check.check(tree, gate(shelves.site)), planned
+    return tree, check.check(tree, guard), planned
 
 
 def gate(site: book.Site) -> leaks.Gate:
@@ -67,6 +72,8 @@ def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.P
         end=" ",
     )
     print(f"{facts['links']} links checked, {len(planned.book.withheld)} fields withheld, {seconds:.1f} s")
+    for where, count in redact.counts(planned.book.withheld).items():
+        print(f"{count} redacted in {where}")
     for text in planned.waiting:
         print(f"waits for a run of {', '.join(text.waits_for)}: {text.document.where}")
 
@@ -77,7 +84,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         tree, facts, planned = build(
-            asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True)
+            asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True), asked.redact
         )
         report(tree, facts, planned, time.monotonic() - started)
         if asked.check:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab import custody
-from lab.site import data
+from lab.site import data, redact
 from lab.site.book import Book
 from lab.site.data import Content
 
@@ -43,6 +43,7 @@ def bundle(book: Book, templates: Path, tree: Mapping[str, Content]) -> bytes:
                     if entry.run.verdict != "promoted"
                 ],
             },
+            "redactions": redact.counts(book.withheld),
             "sources": {
                 "site_src": _folder(book.source),
                 "templates": _folder(templates),

@@ -17,14 +17,15 @@ from lab.ledger import Ledger, Run
 from lab.site import anatomy, sanitize, training
 from lab.site.anatomy import Anatomy
 from lab.site.book import Board, Book, Entry, EvidenceFile, Shelf, Site
+from lab.site.redact import Redactor
 from lab.site.sanitize import Withheld
 
 EVIDENCE_LIMIT_BYTES = 4 << 20
 PAIR_TOLERANCE = 1e-5
 
 
-def load(source: Path, ledgers: Path) -> Book:
-    """Read prose settings and every ledger under a folder.
+def load(source: Path, ledgers: Path, redactor: Redactor | None = None) -> Book:
+    """Read prose settings and every ledger under a folder; with a redactor, its records and evidence without leaks.
 
     Raises:
         SiteError, LedgerError, ContractError: something does not hold together; the message names it.
@@ -37,7 +38,7 @@ def load(source: Path, ledgers: Path) -> Book:
         names = [*names, site.default_contract]
     names.sort(key=lambda name: (name != site.default_contract, name))
     withheld: list[Withheld] = []
-    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld, site.baseline) for name in names)
+    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld, site.baseline, redactor) for name in names)
     filled = [shelf for shelf in shelves if shelf.entries]
     main = filled[0] if filled else (shelves[0] if shelves else None)
     return Book(site=site, source=source, ledgers=ledgers, shelves=shelves, main=main, withheld=tuple(withheld))
@@ -58,9 +59,11 @@ def load_site(path: Path) -> Site:
         ) from None
 
 
-def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld], baseline: str) -> Shelf:
+def _shelf(
+    contract: Contract, store: Ledger, withheld: list[Withheld], baseline: str, redactor: Redactor | None
+) -> Shelf:
     runs = store.runs(contract)
-    entries = [_entry(run, contract, store, withheld) for run in runs]
+    entries = [_entry(run, contract, store, withheld, redactor) for run in runs]
     replaced = {str(run.data["supersedes"]): run.id for run in runs if run.data["supersedes"]}
     entries = [replace(entry, superseded_by=replaced.get(entry.id)) for entry in entries]
     axes = sorted({entry.run.axis for entry in entries}, key=lambda axis: (axis != "cpu", axis))
@@ -72,9 +75,11 @@ def _shelf(contract: Contract, store: Ledger, withheld: list[Withheld], baseline
     return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
 
 
-def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]) -> Entry:
+def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld], redactor: Redactor | None) -> Entry:
     where = f"{contract.name}/{run.id}"
     public, kept_back = sanitize.public_record(run.data, where)
+    if redactor:
+        public = redactor.value(public, "", where, kept_back)
     folder = store.evidence(contract.name, run.id)
     files = []
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
@@ -87,8 +92,10 @@ def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]
         elif (data := path.read_bytes()) and path.suffix == ".png" and not training.is_picture(data):
             kept_back.append(Withheld(where=where, field=f"evidence/{path.name}", reason="not a picture"))
         else:
+            shown = redactor.evidence(path, where, kept_back) if redactor else path
+            data = data if shown == path else shown.read_bytes()
             digest = custody.sha256_bytes(data)
-            files.append(EvidenceFile(name=path.name, path=path, n_bytes=len(data), sha256=digest))
+            files.append(EvidenceFile(name=path.name, path=shown, n_bytes=len(data), sha256=digest))
     texts = {item.name: item.path for item in files}
     withheld.extend(kept_back)
     clip = store.folder(contract.name) / "clips" / f"{run.id}.mp4"
