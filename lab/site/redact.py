@@ -46,9 +46,10 @@ class Redactor:
         for number, rule in list(self.gate.lines(text)):
             line, placeholder = lines[number - 1], f"[redacted: {rule}]"
             known = rules.RULES.get(rule)
-            shown = known.pattern.sub(placeholder, line) if known else placeholder
-            lines[number - 1] = shown if shown != line else placeholder
-            withheld.append(Withheld(where=where, field=sanitize.inert(path)[:200], reason=f"{REASON}{rule}"))
+            shown, count = known.pattern.subn(placeholder, line) if known else (placeholder, 1)
+            lines[number - 1] = shown if count else placeholder
+            told = Withheld(where=where, field=sanitize.inert(path)[:200], reason=f"{REASON}{rule}")
+            withheld += [told] * max(1, count)
         return "\n".join(lines)
 
     def evidence(self, path: Path, where: str, withheld: list[Withheld]) -> Path:
