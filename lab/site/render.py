@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lab import custody
 from lab.errors import SiteError
-from lab.site import details, figures, sanitize
+from lab.site import details, figures, laws, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
@@ -65,6 +65,7 @@ def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
         "focus": on_board(partial(figures.score_vs_bytes, focus=True)),
         "trajectory": on_board(figures.trajectory),
         "terms": bars,
+        "width": lambda *entries: drawn(laws.width, *entries),
         "receiver-grid": lambda: drawn(details.receiver_grid, board.contract) if board else Markup(""),
         "pairs": lambda entry: drawn(details.pairs, entry),
         "training": partial(drawn, details.training),
