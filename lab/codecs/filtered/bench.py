@@ -180,9 +180,11 @@ class Bench:
 
     def assemble(self, packed: Mapping[str, Quantized], codes: Codes | None) -> Bitstream:
         """The payload of a packed filter, with side codes where the plan has them and they pay."""
-        tried = [self.pack(packed, None)]
-        if self.plan.params.steers:
-            tried += [self.pack(packed, found) for found in (codes, self.search(packed, codes)) if found is not None]
+        plain = self.pack(packed, None)
+        if not self.plan.params.steers:
+            return plain
+        tried = [plain]
+        tried += [self.pack(packed, found) for found in (codes, self.search(packed, codes)) if found is not None]
         config = self.config(self.plan.stages)
         scores = [config.validation(self.measured(stream), len(stream.payload)).score for stream in tried]
         return tried[int(np.argmin(scores))]
