@@ -28,6 +28,7 @@ GROUPS = (
     "preflight",
     "terms",
     "anatomy",
+    "search",
     "mask",
     "lossless",
 )

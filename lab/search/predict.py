@@ -167,7 +167,8 @@ def lane(name: str, anchors: Sequence[Anchor], contract: Contract, proxy: Proxy 
         curve=fit(points, floor),
         lowest=min(errors, default=math.nan),
         highest=max(errors, default=math.nan),
-        lossless_score=min((anchor.score for anchor in lossless), default=None),
+        # a source measured against itself has no archive: it pins the floor, and promises no score
+        lossless_score=min((anchor.score for anchor in lossless if anchor.archive_sha256), default=None),
         half_width=_half_width(points, floor),
     )
 

@@ -38,7 +38,7 @@ def grown(official: Contract, errors: tuple[float, ...], seg: float = 1e-4, pose
         made.append(
             Anchor(
                 lane="implicit/w", label=f"e{err}", rel_err=err, archive_bytes=n_bytes, score=total, segnet=segnet,
-                posenet=posenet,
+                posenet=posenet, archive_sha256="5e" * 32,
             )
         )  # fmt: skip
     return made
@@ -73,6 +73,8 @@ def test_rules_are_asked_in_their_order(official: Contract) -> None:
     ]
     assert refused(score_band(0.3, 170_000, falling, official)) is Reason.CURVE_FIT_NON_MONOTONE
     assert refused(score_band(0.2, 30_000, anchors, official)) is Reason.LOSSY_BETTER_THAN_LOSSLESS
+    floor_only = [replace(anchors[0], archive_sha256=None), *anchors[1:]]
+    assert isinstance(score_band(0.2, 30_000, floor_only, official), Band)
 
 
 @pytest.mark.parametrize("err", [math.nan, math.inf, -0.3, -1e9])
