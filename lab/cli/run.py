@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.cli import terminal
+from lab.cli.training import show_schedule
 
 if TYPE_CHECKING:
     from lab.contract import Score
@@ -96,6 +97,8 @@ def run_(options: argparse.Namespace) -> None:
 
     under = contract.load(options.contract, options.ledgers)
     asked = recipe.load(options.recipe)
+    if asked.stages or asked.params.get("profile"):
+        show_schedule(asked)
     with terminal.progress() as monitor:
         done, fresh = experiment.run(
             asked,

@@ -63,25 +63,36 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A monitor that draws one bar per stage on a terminal, or a line per stage elsewhere."""
+    """A monitor that draws one bar per stage on a terminal, or a line per stage elsewhere.
+
+    What follows " | " in a stage's text changes from call to call, and is shown beside it.
+    """
     if not sys.stderr.isatty():
         seen: dict[str, float] = {}
 
         def plain(stage: str, done: int, total: int) -> None:
             now = time.monotonic()
-            if stage not in seen or done >= total > 0 or now - seen[stage] > 30:
-                seen[stage] = now
-                sys.stderr.write(f"  {stage}: {done:,} of {total:,}\n")
+            name, _, note = stage.partition(" | ")
+            if name not in seen or done >= total > 0 or now - seen[name] > 30:
+                seen[name] = now
+                sys.stderr.write(f"  {name}: {done:,} of {total:,}{', ' + note if note else ''}\n")
 
         yield plain
         return
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
         def drawn(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+            name, _, note = stage.partition(" | ")
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total, note="")
+            bars.update(tasks[name], completed=done, total=total, note=note)
 
         yield drawn

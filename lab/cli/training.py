@@ -56,7 +56,7 @@ def train_(options: argparse.Namespace) -> None:
     if not hasattr(codec, "restore"):
         raise RecipeError(f"recipe {asked.name!r}", expected="a family that is trained", found=asked.family)
     codec.check(asked)
-    _show_schedule(asked)
+    show_schedule(asked)
     options.out.mkdir(parents=True, exist_ok=True)
     with terminal.progress() as monitor:
         source = SourceClip(contract=under, cache=options.cache, work=options.out)
@@ -67,7 +67,8 @@ def train_(options: argparse.Namespace) -> None:
     terminal.say(f"next: lab eval {options.out / 'checkpoint.safetensors'}")
 
 
-def _show_schedule(asked: Any) -> None:
+def show_schedule(asked: Any) -> None:
+    """The stages of a recipe as one table, before anything is trained."""
     from lab.training import profiles, schedule
 
     name, steps = asked.params.get("profile"), int(asked.params.get("steps", 0))

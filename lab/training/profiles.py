@@ -116,6 +116,7 @@ _WILDE_COMMON = (
     ("motion frozen in anchor and boost", "library, WILDE"),
     ("four-bit weights from the fourth phase on", "library, WILDE"),
     ("hard phases draw half of a batch from the hardest fifth", "library: top 20 %; the half is ours"),
+    ("dilated", "ours: published for a mask renderer, trained here on a post-filter"),
     ("wavelet noise, texture and Markov losses left out", "ours: they need terms that this room does not have"),
 )
 _ANCHOR = Stage(
@@ -223,7 +224,9 @@ _SHIRAZ = Profile(
     ),
     sources=(
         ("width 32", "library, SHIRAZ, base channels"),
+        ("dilated", "ours: published for a mask renderer, trained here on a post-filter"),
         ("phases of 400, 1080, 200, 200, 100 epochs", "library, SHIRAZ"),
+        ("pixel warm-up in the first phase", "ours; the library gives that phase's length"),
         ("lr 1e-3, 3e-4, 1e-4, 5e-5, 1e-5; batches of 16, then 8", "library, SHIRAZ"),
         ("focal straight-through, gamma 2; no error boost", "library, SHIRAZ, after Lin et al. 2017"),
         ("PCGrad", "library, SHIRAZ, after Yu et al. 2020"),
@@ -231,6 +234,7 @@ _SHIRAZ = Profile(
         ("KL at temperature 2 beside it, weight 1", "library, SHIRAZ"),
         ("seg 100, pose 10, pixel 0.1, EMA 0.997, SWA, lane lines x15, seed 42", "library, SHIRAZ"),
         ("30 % of pairs from the hardest fifth", "library, SHIRAZ: hard frame ratio 0.3; the fifth is ours"),
+        ("half of them in the phases hard and polish", "ours"),
         ("four-bit weights from the fourth phase on", "library, SHIRAZ"),
     ),
     promotable=False,

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lab.errors import TrainingError
 from lab.training import checkpoints
 from lab.training.average import Exponential, Uniform
 from lab.training.objective import Running
@@ -136,10 +137,18 @@ class Progress:
         if self.written_rows == 0:
             writer.writeheader()
         writer.writerows(self.rows)
-        with (folder / LOG).open("w" if self.written_rows == 0 else "a", encoding="utf-8") as file:
-            file.write(text.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with (folder / LOG).open("w" if self.written_rows == 0 else "a", encoding="utf-8") as file:
+                file.write(text.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise TrainingError(
+                f"log {LOG}",
+                expected=f"room for {len(self.rows):,} rows",
+                found=error.strerror or str(error),
+                fix="the checkpoint before it is whole; free the disk and start again, training resumes from there",
+            ) from None
         self.written_rows += len(self.rows)
         self.rows.clear()
 

@@ -39,6 +39,8 @@ Pairs = NDArray[np.uint8] | torch.Tensor
 # (packed tensors, their exact values) -> what they are worth once decoded
 Validate = Callable[[Mapping[str, Quantized], Mapping[str, torch.Tensor]], Validation]
 _VALIDATION_BATCH = 10
+# Between the name of a stage and what a monitor may show of its last logged step.
+NOTE = " | "
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -53,7 +55,8 @@ class Trainer:
         config: stages and how weights are packed.
         device: "cpu", "cuda" or "mps" (advisory).
         folder: where checkpoint and log go; without one nothing is written and nothing resumes.
-        monitor: told the stage, steps done, steps in all.
+        monitor: told the stage, steps done, steps in all; behind NOTE the stage's text goes on with the loss, its terms
+            and the score that the latest batches suggest.
         extra: plain data to keep in the checkpoint's identity, such as the recipe's text.
 
     Raises:
@@ -133,6 +136,7 @@ class _Run:
         self.trainer, self.inputs, self.objective = trainer, inputs, objective
         self.config, self.folder, self.parameters = trainer.config, trainer.folder, trainer.parameters
         self.validate: Validate = validate or self._measure
+        self.note = ""
         self.state, self.memory = self._start()
 
     def _start(self) -> tuple[Progress, Weights]:
@@ -219,6 +223,8 @@ class _Run:
             row |= {"running_segnet": running.segnet, "running_posenet": running.posenet}
             row["running_score"] = sum(running.terms(config.formula)) + config.byte_price * n_bytes
             state.log(stage=stage.name, **{name: float(f"{value:.6g}") for name, value in row.items()})
+            parts = ", ".join(f"{name.removesuffix('_loss')} {value:.3g}" for name, value in terms.values.items())
+            self.note = f"{NOTE}loss {row['loss']:.4g} ({parts}), score about {row['running_score']:.3f}"
 
     def _after_step(self, stage: Stage, optimizers: Optimizers) -> None:
         state, config, live = self.state, self.config, self.parameters.all()
@@ -233,7 +239,7 @@ class _Run:
             self._consider(name, weights, stage)
             if stage.average:
                 state.snapshots = [*state.snapshots, copied(weights)][-stage.average :]
-        self.trainer.monitor(f"stage {stage.name}", state.done_steps, sum(s.steps for s in config.stages))
+        self.trainer.monitor(f"stage {stage.name}{self.note}", state.done_steps, sum(s.steps for s in config.stages))
         # The end of a stage is saved after its averages were tried.
         if not last and (validated or state.step % config.checkpoint_every == 0):
             self._save(optimizers.state())

@@ -305,7 +305,7 @@ def test_side_codes_undo_a_shift_that_the_networks_notice(clip: SourceClip) -> N
             byte_price=byte_price,
             batch=8,
             monitor=lambda *_: None,
-        )
+        )[0]
 
     found = found_at(1e-9)
     after = targets.measure(render(model, moved, torch.from_numpy(found)), known, segnet, posenet)
@@ -343,7 +343,7 @@ def test_side_codes_survive_their_section() -> None:
         syntax._unpack_side(syntax._pack_side(codes), 8)
 
 
-@pytest.mark.parametrize("scheme", ["int8-tensor", "lsq", "fp4", "depth"])
+@pytest.mark.parametrize("scheme", ["int8-tensor", "int8-channel", "lsq", "lsq-channel", "fp4", "depth"])
 def test_every_scheme_reaches_the_decoder_exactly(scheme: str) -> None:
     model = build_postfilter("multi-scale", hidden=6)
     with torch.no_grad():

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -134,3 +139,46 @@ def test_rates_by_prefix_and_frozen_prefixes() -> None:
     moved = {name: float((value.detach() - before[name]).abs().max()) for name, value in weights.items()}
     assert moved["1.weight"] == 0.0
     assert moved["2.weight"] == pytest.approx(10.0 * moved["0.weight"], rel=1e-2)
+
+
+# What a source must say for a value to count as accounted for.
+SAID: dict[str, Callable[[Any], str]] = {
+    "batch_pairs": lambda value: rf"\b{value}\b",
+    "lr": lambda value: f"{value:.0e}".replace("e-0", "e-"),
+    "seg_loss": lambda value: str(value),
+    "gamma": lambda value: f"gamma {value:g}",
+    "tau": lambda value: f"margin {value:g}",
+    "seg": lambda value: f"seg {value:g}" if value else "warm-up",
+    "pose": lambda value: f"pose {value:g}" if value else "motion frozen|warm-up",
+    "pixel": lambda value: f"pixel {value:g}" if value != 1.0 else "pixel warm-up",
+    "kl": lambda value: "KL at temperature 2",
+    "weighting": lambda value: "share of the running score",
+    "surgery": lambda value: "PCGrad",
+    "boost": lambda value: rf"\b{value:g}\b",
+    "class_weights": lambda value: f"x{max(value):g}",
+    "alpha": lambda value: f"alpha {value:g}",
+    "hard": lambda value: {0.5: "half", 0.3: "30 %"}[value],
+    "quantize": lambda value: "quantized|four-bit",
+    "ema": lambda value: f"EMA {value:g}",
+    "swa": lambda value: "SWA",
+    "freeze": lambda value: "motion frozen",
+}
+
+
+@pytest.mark.parametrize("name", list(profiles.PROFILES))
+def test_every_value_of_a_profile_has_a_source(name: str) -> None:
+    """No constant of a published schedule stands here without the place that it was taken from, or "ours"."""
+    profile = profiles.get(name)
+    told = "; ".join(value for value, _ in profile.sources)
+    assert all(re.match(r"(library|ours)\b", source) for _, source in profile.sources)
+    defaults = Stage(name="", steps=1)
+    for stage in profile.stages:
+        for item in fields(Stage):
+            value = getattr(stage, item.name)
+            if item.name not in ("name", "steps") and value != getattr(defaults, item.name):
+                assert re.search(SAID[item.name](value), told), (stage.name, item.name, value)
+    for said in (profile.architecture, f"(hidden|width) {profile.hidden}", profile.scheme[:4]):
+        assert re.search(said, told.replace("four-bit", "fp4")), said
+    assert re.search(rf"\d epochs|50 of its units|{profile.stages[0].steps}", told)
+    if profile.seed:
+        assert f"seed {profile.seed}" in told

@@ -26,7 +26,7 @@ from lab.training import checkpoints, compute, progress, targets
 from lab.training.config import TrainConfig
 from lab.training.progress import CHECKPOINT, LOG
 from lab.training.schedule import Stage
-from lab.training.trainer import Trainer
+from lab.training.trainer import NOTE, Trainer
 
 SHORT = Stage(name="fit", steps=30, batch_pairs=2, lr=3e-3, seg_loss="softplus", ema=0.9)
 
@@ -245,3 +245,43 @@ def test_training_leaves_the_thread_count_as_it_was() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def test_progress_tells_the_loss_its_terms_and_the_score_it_suggests(tmp_path: Path) -> None:
+    told: list[str] = []
+    segnet, posenet = rooms.networks()
+    trainer = Trainer(
+        build_postfilter("standard", hidden=4), config(), monitor=lambda stage, *_: told.append(stage), folder=tmp_path
+    )
+    trainer.fit(rooms.damaged(), rooms.reference(), posenet, segnet)
+    assert told[0] == "stage fit"  # nothing was logged yet
+    name, _, note = told[-1].partition(NOTE)
+    assert name == "stage fit"
+    with (tmp_path / LOG).open(encoding="utf-8") as file:
+        last = [row for row in csv.DictReader(file) if row["loss"]][-1]
+    assert f"loss {float(last['loss']):.4g}" in note
+    assert f"seg {float(last['seg_loss']):.3g}, pose {float(last['pose_loss']):.3g}" in note
+    assert f"score about {float(last['running_score']):.3f}" in note
+
+
+@pytest.mark.parametrize("full_at", [1, 4, 7])
+def test_a_disk_that_fills_up_in_mid_run_costs_no_step_that_was_saved(
+    tmp_path: Path, whole: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, full_at: int
+) -> None:
+    """Log or checkpoint, whichever meets the full disk; with room again the run ends in the same bytes."""
+    synced, calls = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        synced(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(TrainingError, match="No space left"):
+            killed_run.run(tmp_path)
+    assert (tmp_path / CHECKPOINT).is_file() == (full_at > 2)
+    assert killed_run.digest(killed_run.run(tmp_path)) == whole[1]
+    assert (tmp_path / LOG).read_bytes() == (whole[0] / LOG).read_bytes()

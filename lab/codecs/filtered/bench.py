@@ -26,6 +26,7 @@ from lab.training.parameters import Parameters
 from lab.training.quantize import Quantized
 
 Codes = NDArray[np.int8]
+_SAMPLE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,16 +149,20 @@ class Bench:
         """Side codes for a packed filter, from zero or from codes that are nearly right.
 
         Notes:
-            What PoseNet's distortion costs depends on its mean, which the codes themselves bring down; so the codes
-            are solved first and polished under the slope that is then found.
+            What PoseNet's distortion costs depends on its mean, which the codes themselves bring down; so a part of the
+            pairs is solved first, and all of them under the slope that is then found.
         """
         model = self._filter(packed)
-        codes = start
-        if codes is None:
-            codes = self._searched(model, None, self.measured(self.pack(packed, None)).posenet, polish=False)
-        return self._searched(model, codes, self.measured(self.pack(packed, codes)).posenet, polish=True)
+        if start is None:
+            before = self.measured(self.pack(packed, None)).posenet
+            _, posenet = self._searched(model, None, before, polish=False, every=_SAMPLE)
+        else:
+            posenet = self.measured(self.pack(packed, start)).posenet
+        return self._searched(model, start, posenet, polish=True)[0]
 
-    def _searched(self, model: PostFilter, start: Codes | None, posenet: float, *, polish: bool) -> Codes:
+    def _searched(
+        self, model: PostFilter, start: Codes | None, posenet: float, *, polish: bool, every: int = 1
+    ) -> tuple[Codes, float]:
         contract, material = self.source.contract, self.material
         return side.search(
             model,
@@ -172,6 +177,7 @@ class Bench:
             byte_price=contract.formula.byte_price(contract.source.bytes),
             batch=RENDER_PAIRS,
             monitor=self.monitor,
+            every=every,
         )
 
     def _filter(self, packed: Mapping[str, Quantized]) -> PostFilter:
