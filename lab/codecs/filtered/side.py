@@ -1,9 +1,9 @@
 """The search for side codes: brightness, contrast and a sub-pixel affine move per frame, tried on the real networks.
 
 SegNet never sees the first frame of a pair, so its six degrees of motion are free to set PoseNet right; the last frame
-may move as well, if both networks together like it. A few Gauss-Newton steps find the first frame's codes, then single
-steps improve both as long as one gains more than its bytes cost. The whole section stays only if the score with it,
-measured on the decode, is better than without.
+may change in light as well, if both networks together like it. A few Gauss-Newton steps find the first frame's codes,
+then single steps improve both as long as one gains more than its bytes cost. The whole section stays only if the score
+with it, measured on the decode, is better than without.
 
 PoseNet is asked as seldom as possible: its slopes are measured once per pair and then kept true by what every further
 answer says (Broyden's update), and of the single steps only those are tried that the slopes promise most for.
@@ -35,9 +35,9 @@ Floats = NDArray[np.float64]
 _CODE_BYTES = 0.7
 _LIMIT = 127
 _FIRST, _LAST = 0, 1
-_LAST_CODES = 4  # bias, contrast, down and right: the last frame also has to please SegNet
+_LAST_CODES = 2  # bias and contrast: SegNet reads this frame too, and a shift of it moves every boundary
 _NEWTON, _TRIES, _PROBE = 6, 3, 3
-_POLISH_FIRST, _POLISH_LAST, _PROMISING = 6, 2, 8
+_POLISH_FIRST, _POLISH_LAST, _PROMISING = 6, 2, 5
 _GAIN = 1e-7
 _STILL = np.zeros((1, len(SIDE)), np.int64)
 
