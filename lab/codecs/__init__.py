@@ -24,6 +24,8 @@ FAMILIES: dict[str, tuple[int, str]] = {
     "implicit": (4, "lab.codecs.implicit"),
     "semantic_tto": (5, "lab.codecs.semantic_tto"),
 }
+REFUSED = frozenset({"semantic_tto"})
+"""Families whose decoder breaks a rule of the contest on purpose, to show what that is worth: graded invalid."""
 
 
 def get(family: str) -> Codec:

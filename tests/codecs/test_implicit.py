@@ -163,7 +163,7 @@ def test_every_stage_leaves_the_score_of_its_payload(clip: SourceClip, tmp_path:
         rows = list(csv.DictReader(file))
     assert [row["stage"] for row in rows] == ["pixels", "answers", "packed", "decode constants"]
     assert [int(row["steps"]) for row in rows] == [30, 60, 80, 80]
-    assert int(rows[-1]["n_bytes"]) == len(made.payload) + judge.ARCHIVE_BYTES
+    assert int(rows[-1]["n_bytes"]) == len(made.payload) + ARCHIVE_BYTES
     assert float(rows[-1]["score"]) <= min(float(row["score"]) for row in rows[1:3])
     with (tmp_path / "training.csv").open(newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import shelf
-from test_training import leave, page, png
+from test_training_log import leave, page, png
 
 from lab.errors import SiteError
 
