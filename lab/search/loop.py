@@ -88,13 +88,14 @@ def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, mon
         number = len(cycles) + 1
         best = _best(asked, contract, bench)
         ranked, probes = _ranked(asked, best, contract, bench, monitor)
-        chosen, cost = _affordable(ranked, asked, sum(cycle.spent_s for cycle in cycles))
+        chosen = _affordable(ranked, asked, sum(cycle.spent_s for cycle in cycles))
         rows = [_row(row, probes[row.candidate.name][1], row in chosen) for row in ranked]
         if not spend or not chosen:
             yield _cycle(number, best, rows, best, 0.0, quiet)
             return
-        jobs = [_job(row, probes[row.candidate.name][0], contract, bench, asked) for row in chosen]
-        spent = cost
+        jobs = [_job(row, probes[row.candidate.name][0], contract, bench) for row in chosen]
+        # predictions reach the disk before any of their runs starts
+        _write(journal, contract, asked, cycles, pending=rows)
         by_name = {str(row["candidate"]): row for row in rows}
         for outcome in dispatch(
             jobs,
@@ -196,8 +197,8 @@ def _floor(contract: Contract, lane: str) -> Anchor:
     )
 
 
-def _affordable(ranked: Sequence[Ranked], asked: Asked, spent_s: float) -> tuple[list[Ranked], float]:
-    """The first eligible candidates whose cost fits under both caps, and their cost."""
+def _affordable(ranked: Sequence[Ranked], asked: Asked, spent_s: float) -> list[Ranked]:
+    """The first eligible candidates whose cost fits under both caps."""
     chosen: list[Ranked] = []
     cost = 0.0
     room = min(asked.max_cost_per_cycle_s, asked.max_total_cost_s - spent_s)
@@ -205,10 +206,10 @@ def _affordable(ranked: Sequence[Ranked], asked: Asked, spent_s: float) -> tuple
         if row.eligible and len(chosen) < asked.per_cycle and cost + row.candidate.cost_s <= room:
             chosen.append(row)
             cost += row.candidate.cost_s
-    return chosen, cost
+    return chosen
 
 
-def _job(row: Ranked, found: Recipe, contract: Contract, bench: Bench, asked: Asked) -> Job:
+def _job(row: Ranked, found: Recipe, contract: Contract, bench: Bench) -> Job:
     return Job(
         name=row.candidate.name,
         call=_run,
@@ -275,7 +276,14 @@ def _cycle(number: int, best: Run, rows: Sequence[dict[str, Any]], after: Run, s
     )
 
 
-def _write(path: Path, contract: Contract, asked: Asked, cycles: Sequence[Cycle]) -> None:
+def _write(
+    path: Path,
+    contract: Contract,
+    asked: Asked,
+    cycles: Sequence[Cycle],
+    pending: Sequence[dict[str, Any]] = (),
+) -> None:
+    """The journal: every cycle that is done, and the predictions of the one under way."""
     table = {
         "schema": SCHEMA,
         "name": asked.name,
@@ -284,6 +292,7 @@ def _write(path: Path, contract: Contract, asked: Asked, cycles: Sequence[Cycle]
         "lane": lane_of(asked.root),
         "root": asked.root.name,
         "cycles": [asdict(cycle) for cycle in cycles],
+        "pending": list(pending),
     }
     write_atomic(path, (json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 

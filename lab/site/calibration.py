@@ -1,6 +1,6 @@
 """What searches predicted, and what was then measured: one figure and one table for each search on record.
 
-A journal of `ledgers/searches` holds every band as it was written down before its run. What was measured is taken from
+A journal of `ledgers/searches` holds every band as it was predicted before its run. What was measured is taken from
 the run's own record, never from the journal.
 """
 
@@ -177,7 +177,7 @@ def _figure(name: str, outcomes: tuple[Outcome, ...], best: Entry) -> Figure:
     )
     hits = sum(outcome.hit for outcome in outcomes)
     below = sum(outcome.entry.total < outcome.point for outcome in outcomes)
-    said = "{} of {} runs landed in the band that was written down before; {} of them below its middle. "
+    said = "{} of {} runs landed in the band that was predicted before; {} of them below its middle. "
     signed = '<span class="signature"><a href="{}">{}</a>, grade {}, {}</span>'
     finding = Markup(said).format(hits, len(outcomes), below) + Markup(signed).format(
         best.url, best.id, best.run.grade, best.run.axis

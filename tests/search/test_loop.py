@@ -14,6 +14,8 @@ from lab.contract import Contract
 from lab.errors import SearchError
 from lab.experiment import Bench
 from lab.ledger import Ledger
+from lab.search import loop
+from lab.search.dispatch import Job, Outcome
 from lab.search.generate import neighbourhood, variant
 from lab.search.harvest import harvest
 from lab.search.loop import Asked, Cycle, run_loop
@@ -108,6 +110,7 @@ def test_a_loop_runs_what_it_chose_and_keeps_predictions_beside_outcomes(
             assert row["in_band"] == (row["low"] <= run.total <= row["high"])
             assert run.data["recipe"]["changed"]
         assert cycle.spent_s > 0
+        assert json.loads((bench.ledgers / "searches" / "toy-search.json").read_text())["pending"] == []
         assert cycle.total_after <= cycle.total_before
         assert all("low" in row or row["refused"] for row in cycle.rows)
     names = [row["candidate"] for cycle in done for row in cycle.rows if row["chosen"]]
@@ -156,3 +159,21 @@ def test_only_what_closes_is_harvested(bench: Bench, toy: Contract, damage: str)
             harvest(store, toy, run.id, axis="cpu")
     finally:
         path.write_bytes(kept)
+
+
+def test_predictions_are_on_disk_before_any_of_their_runs(
+    bench: Bench, toy: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = bench.ledgers / "searches" / "early.json"
+
+    def stopped(jobs: list[Job], *_: object, **__: object) -> list[Outcome]:
+        table = json.loads(journal.read_text(encoding="utf-8"))
+        assert table["cycles"] == []
+        chosen = {row["candidate"] for row in table["pending"] if row["chosen"] and "low" in row}
+        assert chosen == {job.name for job in jobs}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "dispatch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        cycles(bench, toy, name="early")
+    assert journal.is_file()
