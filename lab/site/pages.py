@@ -8,35 +8,14 @@ from typing import Any
 
 from lab.errors import SiteError
 from lab.site import data, details, drawn, figures, lineage, prose, training
-from lab.site.axes import Axes
 from lab.site.book import Board, Book, Entry, Shelf
-from lab.site.calibration import Search
 from lab.site.clips import Clip
-from lab.site.coding import Coding
 from lab.site.data import Content
-from lab.site.others import Others
 from lab.site.packets import Packet
 from lab.site.prose import Desk, Rendered
+from lab.site.sheets import Page, sheet
 
 KINDS = ("added", "changed", "fixed", "removed", "format")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page: its address, its template and everything that the template prints. `modules`: scripts it may load."""
-
-    url: str
-    template: str
-    title: str
-    description: str
-    context: Mapping[str, Any]
-    nav: str = ""
-    modules: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> str:
-        """Its file in the tree."""
-        return self.url[1:] if self.url.endswith(".html") else f"{self.url[1:]}index.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +65,7 @@ def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
     Args:
         has_searches: the page that compares predictions with outcomes exists too.
     """
-    pages = [
-        Page(
-            url="/ledger/",
-            template="ledgers.html",
-            title="Ledgers",
-            description="Every contract under which runs were measured.",
-            context={"shelves": book.shelves, "has_searches": has_searches},
-            nav="ledger",
-        )
-    ]
+    pages = [sheet("/ledger/", shelves=book.shelves, has_searches=has_searches)]
     for shelf in book.shelves:
         boards = [
             (board, [f for f in (figures.score_vs_bytes(board), figures.trajectory(board)) if f])
@@ -108,7 +78,7 @@ def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
                 title=f"Ledger of {shelf.contract.name}",
                 description=f"{len(shelf.current)} runs measured under the contract {shelf.contract.name}.",
                 context={"shelf": shelf, "boards": boards, "deltas": _deltas(shelf)},
-                nav="ledger",
+                nav="/ledger/",
                 modules=("chart", "table"),
             )
         )
@@ -166,7 +136,7 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         title=entry.slug,
         description=str(entry.data["recipe"]["question"])[:200],
         context=context,
-        nav="ledger",
+        nav="/ledger/",
         modules=modules,
     )
 
@@ -208,16 +178,7 @@ def _parameters(entry: Entry, parent: Entry | None) -> list[tuple[str, Any, Any,
 
 def notebook(texts: list[Rendered]) -> list[Page]:
     """The list of entries, and a page for each."""
-    pages = [
-        Page(
-            url="/notebook/",
-            template="notebook.html",
-            title="Notebook",
-            description="What the runs taught, in prose whose numbers are all cited.",
-            context={"texts": texts},
-            nav="notebook",
-        )
-    ]
+    pages = [sheet("/notebook/", texts=texts)]
     return pages + [
         Page(
             url=f"/notebook/{text.document.slug}/",
@@ -225,7 +186,7 @@ def notebook(texts: list[Rendered]) -> list[Page]:
             title=text.document.title,
             description=text.document.summary,
             context={"text": text},
-            nav="notebook",
+            nav="/notebook/",
             modules=("chart",),
         )
         for text in texts
@@ -252,7 +213,8 @@ def texts(rendered: list[Rendered], board: Board | None, packet: Packet) -> list
                 title=text.document.title,
                 description=text.document.summary,
                 context=context,
-                nav=text.document.slug,
+                nav=f"/{text.document.slug}/",
+                short=text.document.short,
                 modules=("copy", "verify") if judges else ("chart",),
             )
         )
@@ -270,7 +232,8 @@ def glossary(book: Book, desk: Desk) -> Page:
         title=text.document.title,
         description=text.document.summary,
         context={"text": Rendered(document=text.document, html=prose.with_anchors(text.html), cited=text.cited)},
-        nav="glossary",
+        nav="/glossary/",
+        short=text.document.short,
     )
 
 
@@ -280,13 +243,7 @@ def changes(texts: list[Rendered]) -> Page:
     odd = [text.document.where for text in texts if text.document.slug.rpartition(".")[2] not in KINDS]
     if odd:
         raise SiteError(odd[0], expected="a name that ends in one of " + ", ".join(f".{kind}.md" for kind in KINDS))
-    return Page(
-        url="/changes/",
-        template="changes.html",
-        title="Changes",
-        description="What changed for users of the lab and of the site.",
-        context={"groups": [(kind, group) for kind, group in groups if group]},
-    )
+    return sheet("/changes/", groups=[(kind, group) for kind, group in groups if group])
 
 
 def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
@@ -295,72 +252,4 @@ def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
     reasons: dict[str, int] = {}
     for item in book.withheld:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    return Page(
-        url="/data/",
-        template="data.html",
-        title="Data",
-        description="The ledger as files for machines, and what was withheld.",
-        context={"files": data.listing(files, names), "reasons": sorted(reasons.items()), "shelves": book.shelves},
-        modules=("copy",),
-    )
-
-
-def context(facts: Others, has_axes: bool) -> Page:
-    """What others measured.
-
-    Args:
-        has_axes: the page that compares the contest's axes, and the record as files, exist too.
-    """
-    return Page(
-        url="/others/",
-        template="others.html",
-        title="What others measured",
-        description="The public record of the contest, with its sources; never ranked beside runs of this lab.",
-        context={"facts": facts, "has_axes": has_axes},
-        nav="others",
-        modules=("chart", "table"),
-    )
-
-
-def axes(found: Axes) -> Page:
-    """What separates the two axes of the contest."""
-    return Page(
-        url="/axes/",
-        template="axes.html",
-        title="CPU against CUDA",
-        description="One archive, two scores: ratios and gap between the contest's axes, and where the gap comes from.",
-        context={"axes": found},
-        nav="others",
-        modules=("chart", "table"),
-    )
-
-
-def entropy(found: Coding) -> Page:
-    """One tensor through every coder, and where our bits go."""
-    return Page(
-        url="/entropy/",
-        template="entropy.html",
-        title="Entropy",
-        description="Class maps through every coder, sizes and speeds side by side, and what our bits are spent on.",
-        context={"coding": found},
-        nav="entropy",
-        modules=("chart", "table"),
-    )
-
-
-def calibration(searches: list[Search]) -> Page:
-    """What searches predicted beside what was measured."""
-    return Page(
-        url="/calibration/",
-        template="calibration.html",
-        title="Calibration",
-        description="Predicted bands and measured scores of every search on record, with what was refused.",
-        context={"searches": searches},
-        nav="ledger",
-        modules=("chart", "table"),
-    )
-
-
-def not_found() -> Page:
-    """The page for addresses that do not exist."""
-    return Page(url="/404.html", template="404.html", title="Not here", description="No page of this name.", context={})
+    return sheet("/data/", files=data.listing(files, names), reasons=sorted(reasons.items()), shelves=book.shelves)

@@ -23,19 +23,12 @@ from lab.site import axes, calibration, coding, data, host, others, packets, pag
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
 from lab.site.data import Content
-from lab.site.pages import Media, Page
+from lab.site.pages import Media
 from lab.site.prose import Desk, Rendered
+from lab.site.sheets import Page, sheet
 
-# key of a page, address, text
-NAV = (
-    ("ledger", "/ledger/", "Ledger"),
-    ("notebook", "/notebook/", "Notebook"),
-    ("reading", "/reading/", "How to read"),
-    ("judges", "/judges/", "Judges"),
-    ("others", "/others/", "Others"),
-    ("entropy", "/entropy/", "Entropy"),
-    ("glossary", "/glossary/", "Glossary"),
-)
+# the masthead, in its order; what a page is called and says of itself stands with the page
+NAV = ("/ledger/", "/notebook/", "/reading/", "/judges/", "/others/", "/entropy/", "/glossary/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +38,7 @@ class Plan:
     book: Book
     pages: tuple[Page, ...]
     files: Mapping[str, Content]
-    nav: tuple[tuple[str, str, str], ...]
+    nav: tuple[Page, ...]
     waiting: tuple[Rendered, ...] = field(default=())
 
 
@@ -81,25 +74,25 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
         *pages.runs(book, media, files),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
-        *([] if facts.is_empty else [pages.context(facts, compared is not None)]),
-        *([pages.axes(compared)] if compared else []),
-        *([pages.entropy(coded)] if coded else []),
-        *([pages.calibration(searches)] if searches else []),
+        *([] if facts.is_empty else [sheet("/others/", facts=facts, has_axes=compared is not None)]),
+        *([sheet("/axes/", axes=compared)] if compared else []),
+        *([sheet("/entropy/", coding=coded)] if coded else []),
+        *([sheet("/calibration/", searches=searches)] if searches else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
         pages.machine_files(book, files),
-        pages.not_found(),
+        sheet("/404.html"),
     ]
-    there = {page.url for page in planned}
+    there = {page.url: page for page in planned}
     files |= {"_headers": host.headers_file(), "_redirects": host.redirects_file()}
     files["robots.txt"] = host.robots_file(book.site.url)
     if book.site.url:
-        files["sitemap.xml"] = host.sitemap_file(book.site.url, there - {"/404.html"})
+        files["sitemap.xml"] = host.sitemap_file(book.site.url, there.keys() - {"/404.html"})
     return Plan(
         book=book,
         pages=tuple(planned),
         files=files,
-        nav=tuple(item for item in NAV if item[1] in there),
+        nav=tuple(there[url] for url in NAV if url in there),
         waiting=tuple(text for group in texts.values() for text in group if text.waits_for),
     )
 

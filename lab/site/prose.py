@@ -39,12 +39,13 @@ Figures = Mapping[str, Callable[..., Markup]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One text of `site_src`, not yet rendered."""
+    """One text of `site_src`, not yet rendered. `short` is what the masthead calls it."""
 
     where: str
     slug: str
     title: str
     summary: str
+    short: str = ""
     order: int
     body: str
     first_line: int
@@ -163,6 +164,7 @@ def read(path: Path, source: Path) -> Document:
         slug=path.stem,
         title=title,
         summary=summary,
+        short=str(front.get("short", title)),
         order=int(front.get("order", 0)),
         body=body,
         first_line=text[: found.end()].count("\n") + 1 if found else 1,

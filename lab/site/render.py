@@ -18,8 +18,8 @@ from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import Content
-from lab.site.pages import Page
 from lab.site.plan import FigureMakers, Plan
+from lab.site.sheets import Page
 
 _ROOTED = re.compile(r'(\s(?:href|src|poster|data-src|data-archive)=")/')
 
