@@ -159,6 +159,15 @@ def shade_car(car, look, noise, x, y, z, nx, ny, nz, dx, dy, dz, lit, time):  # 
 
 
 @njit(cache=True)
+def slab(at, along, low, high):  # type: ignore[no-untyped-def]
+    """Where along a ray one coordinate lies within bounds: (from, to) in metres; empty where from > to."""
+    if abs(along) < 1e-12:
+        return (-1e9, 1e9) if low <= at <= high else (1e9, -1e9)
+    a, b = (low - at) / along, (high - at) / along
+    return min(a, b), max(a, b)
+
+
+@njit(cache=True)
 def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, cy, time):  # type: ignore[no-untyped-def]
     """Paint one car into linear RGB, class and depth maps."""
     sine, cosine = car[2], car[3]
@@ -192,9 +201,19 @@ def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, c
             wz = rot[2, 0] * kx + rot[2, 1] * ky + rot[2, 2]
             unit = math.sqrt(wx * wx + wy * wy + wz * wz)
             dx, dy, dz = (wx * cosine - wz * sine) / unit, wy / unit, (wx * sine + wz * cosine) / unit
+            # no point of the car lies outside its box, so neither does a hit: most rays end here
+            enter, leave = slab(ex, dx, -hw, hw)
+            near, far = slab(ez, dz, -hl, hl)
+            enter, leave = max(enter, near), min(leave, far)
+            near, far = slab(eye[1], dy, -0.05, 1.03 * high)
+            enter, leave = max(enter, near), min(leave, far, depth[v, u] * unit)
+            if leave < enter - 0.01:
+                continue
             t = max(0.3, math.hypot(ex, ez) - hl - hw - 1.0)
             found = False
             for _ in range(48):
+                if t > leave + 0.01:
+                    break
                 gap = nearest(car, ex + dx * t, eye[1] + dy * t, ez + dz * t)
                 if gap < 0.012:
                     found = True

@@ -64,9 +64,10 @@ def asphalt(look, noise, grain, s, d, reach):  # type: ignore[no-untyped-def]
     joint = s / look.joint_period
     if (joint - math.floor(joint)) * look.joint_period < 0.10:
         tone *= 1.0 - 0.35 * near
-    crack = abs(tap(noise, s * 0.35 + 3.0 * tap(noise, d * 0.7, s * 0.4), d * 0.35) - 0.5)
-    if crack < 0.016:
-        tone *= 1.0 - look.cracks * near * (1.0 - crack / 0.016)
+    if near * look.cracks > 0.0:
+        crack = abs(tap(noise, s * 0.35 + 3.0 * tap(noise, d * 0.7, s * 0.4), d * 0.35) - 0.5)
+        if crack < 0.016:
+            tone *= 1.0 - look.cracks * near * (1.0 - crack / 0.016)
     return max(0.2, tone)
 
 

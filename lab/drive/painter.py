@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lab.drive.bonnet import paint_bonnet
+from lab.drive.bonnet import bonnet_edge, paint_bonnet
 from lab.drive.cars import paint_car, under_car
 from lab.drive.ground import ground_colour, sun_share
 from lab.drive.look import Look
@@ -33,13 +33,21 @@ LINE_VOTE = 1.35
 def paint_world(  # type: ignore[no-untyped-def]
     image, label, depth, look, path, lines, noise, grain, shade, cars, s_eye, eye, rot, focal, cx, cy, time
 ):
-    """Ground, sky and hills into linear RGB, class and depth maps."""
+    """Ground, sky and hills into linear RGB, class and depth maps; what the bonnet will hide gets its depth alone."""
     height, width = depth.shape
+    edges = np.empty(width)
+    last = np.empty(width)  # how far down a pixel at this column, or right of it, stays in sight
+    for x in range(width - 1, -1, -1):
+        edges[x] = bonnet_edge(look, 2.0 * (x + 0.5) / width - 1.0) * height if look.bonnet > 0.0 else height + 1.0
+        last[x] = edges[x] if x == width - 1 else max(edges[x], last[x + 1])
     flat = max(look.sun_dir[1], 0.16)
     sun_x, sun_z = -look.sun_dir[0] / flat, -look.sun_dir[2] / flat
     for y in range(height):
         guess = s_eye
         for x in range(width):
+            if y + 0.5 >= last[x]:
+                depth[y, x:] = 0.0
+                break
             kx, ky = (x + 0.5 - cx) / focal, (y + 0.5 - cy) / focal
             dx = rot[0, 0] * kx + rot[0, 1] * ky + rot[0, 2]
             dy = rot[1, 0] * kx + rot[1, 1] * ky + rot[1, 2]
@@ -51,6 +59,9 @@ def paint_world(  # type: ignore[no-untyped-def]
                     guess = s_eye + t
                 s, d = locate(path, gx, gz, guess)
                 guess = s
+                if y + 0.5 >= edges[x]:
+                    depth[y, x] = 0.0
+                    continue
                 r, g, b, kind = ground_colour(look, lines, noise, grain, shade, s, d, gx, gz, t)
                 if t < 160.0:
                     dark = under_car(cars, gx, gz, sun_x, sun_z)

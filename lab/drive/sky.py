@@ -28,14 +28,15 @@ def sky_colour(look, noise, dx, dy, dz, time):  # type: ignore[no-untyped-def]
         cx = dx * reach * 16.0 + look.drift + time * 0.15
         cz = dz * reach * 16.0 - look.drift
         thick = 0.70 * tap(noise, cx, cz) + 0.30 * tap(noise, cx * 3.1 + 11.0, cz * 3.1)
-        lit = 0.72 * tap(noise, cx + look.sun_dir[0] * 3.0, cz + look.sun_dir[2] * 3.0) + 0.14
         edge = 1.0 - look.cloud_cover
-        cover = ramp(edge, edge + 0.26, thick) * ramp(0.012, 0.12, up) * 0.92
-        tone = 0.72 + 0.55 * (thick - lit) + 0.25 * (1.0 - cover)
-        tone = min(1.25, max(0.45, tone))
-        r += (look.cloud[0] * tone - r) * cover
-        g += (look.cloud[1] * tone - g) * cover
-        b += (look.cloud[2] * tone - b) * cover
+        if thick > edge:
+            lit = 0.72 * tap(noise, cx + look.sun_dir[0] * 3.0, cz + look.sun_dir[2] * 3.0) + 0.14
+            cover = ramp(edge, edge + 0.26, thick) * ramp(0.012, 0.12, up) * 0.92
+            tone = 0.72 + 0.55 * (thick - lit) + 0.25 * (1.0 - cover)
+            tone = min(1.25, max(0.45, tone))
+            r += (look.cloud[0] * tone - r) * cover
+            g += (look.cloud[1] * tone - g) * cover
+            b += (look.cloud[2] * tone - b) * cover
     return r, g, b
 
 
