@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator bench-train bench-streams bench-entropy clean
+.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ bench-train: setup  ## pairs per second of every post-filter in training, agains
 
 bench-entropy: setup  ## class maps through general, picture, video and published coders, and ours
 	$(BIN)/python tests/benchmarks/bench_entropy.py --json ledgers/benchmarks/entropy.json
+
+bench-inflate: setup  ## the decoder of the best kept run of each family, stage by stage
+	$(BIN)/python tests/benchmarks/bench_inflate.py --json ledgers/benchmarks/inflate.json
 
 bench-streams: setup  ## poses, weights, latents and selectors beside their entropy bounds
 	$(BIN)/python tests/benchmarks/bench_streams.py --json ledgers/benchmarks/streams.json

@@ -7,6 +7,10 @@
 /others/                     what others measured        /axes/      its CPU scores against its CUDA scores
 /entropy/                    class maps through every coder
 /calibration/                what searches predicted, and what came
+/race/  /against/            own best against the public best; any two runs
+/dead-lanes/  /names/        what was buried and why; names of recipes, explained
+/evidence/  /inflate/        claims with their files; decoders stage by stage
+/contents/                   reading order: every page, described by itself
 /404.html
 """
 
@@ -19,7 +23,24 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from lab.site import axes, calibration, coding, data, host, others, packets, pages, prose
+from lab.site import (
+    against,
+    axes,
+    calibration,
+    claims,
+    coding,
+    contents,
+    data,
+    host,
+    inflate,
+    lanes,
+    names,
+    others,
+    packets,
+    pages,
+    prose,
+    race,
+)
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -28,7 +49,18 @@ from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
 
 # the masthead, in its order; what a page is called and says of itself stands with the page
-NAV = ("/ledger/", "/notebook/", "/reading/", "/judges/", "/others/", "/entropy/", "/glossary/")
+NAV = (
+    "/reading/",
+    "/ledger/",
+    "/compare/",
+    "/notebook/",
+    "/race/",
+    "/dead-lanes/",
+    "/evidence/",
+    "/judges/",
+    "/others/",
+    "/contents/",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +92,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     files |= {packet.zip_name: packet.as_zip()} if packet.zip_name else {}
     words = _glossary_words(book)
     desk = partial(Desk, book, board, makers(board), words)
-    texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "changes")}
+    texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
     facts = others.load(book.ledgers / "external")
     compared = axes.load(book.ledgers)
     files |= compared.files if compared else {}
@@ -68,21 +100,38 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     files |= {"data/benchmarks/entropy.json": book.ledgers / "benchmarks" / "entropy.json"} if coded else {}
     searches, journals = calibration.load(book)
     files |= journals
+    buried = lanes.load(book.ledgers)
+    files |= buried.files
+    ran = race.load(board, facts.rows)
+    named = names.names(board, names.table(book.source / "names.toml"))
+    timelines = inflate.load(book.ledgers, board)
+    files |= {f"data/{inflate.FILE}": book.ledgers / inflate.FILE} if timelines else {}
+    beside = against.files(book.main.boards) if book.main else {}
+    files |= beside
     planned = [
         pages.landing(book, board, media, texts["notebook"]),
         *pages.ledgers(book, has_searches=bool(searches)),
         *pages.runs(book, media, files),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
-        *([] if facts.is_empty else [sheet("/others/", facts=facts, has_axes=compared is not None)]),
+        *(
+            []
+            if facts.is_empty
+            else [sheet("/others/", facts=facts, has_axes=compared is not None, has_lanes=bool(buried.rows))]
+        ),
         *([sheet("/axes/", axes=compared)] if compared else []),
         *([sheet("/entropy/", coding=coded)] if coded else []),
         *([sheet("/calibration/", searches=searches)] if searches else []),
+        *([sheet("/race/", race=ran)] if ran else []),
+        *([sheet("/dead-lanes/", lanes=buried, file=lanes.FILE, rejected=_rejected(board))] if buried.rows else []),
+        *([sheet("/inflate/", timelines=timelines)] if timelines else []),
+        *(_of_board(board, named, files, texts["claims"], beside) if board else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
         pages.machine_files(book, files),
         sheet("/404.html"),
     ]
+    planned.append(sheet("/contents/", groups=contents.groups(planned), texts=texts["notebook"]))
     there = {page.url: page for page in planned}
     files |= {"_headers": host.headers_file(), "_redirects": host.redirects_file()}
     files["robots.txt"] = host.robots_file(book.site.url)
@@ -95,6 +144,25 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
         nav=tuple(there[url] for url in NAV if url in there),
         waiting=tuple(text for group in texts.values() for text in group if text.waits_for),
     )
+
+
+def _of_board(
+    board: Board,
+    named: list[names.Name],
+    files: Mapping[str, Content],
+    claimed: list[Rendered],
+    beside: Mapping[str, Content],
+) -> list[Page]:
+    """The pages that need runs which may be compared."""
+    return [
+        sheet("/against/", pairs=against.pairs(board), runs_url=f"/{next(iter(beside))}" if beside else ""),
+        sheet("/evidence/", written=claims.written(claimed, files), families=claims.of_families(board, files)),
+        sheet("/names/", names=named, tricks=names.tricks(named, board), longest=names.longest(named)),
+    ]
+
+
+def _rejected(board: Board | None) -> int:
+    return sum(entry.run.verdict == "rejected" for entry in board.entries) if board else 0
 
 
 def _media(clips: Mapping[str, Clip]) -> tuple[dict[str, Media], dict[str, Content]]:

@@ -39,13 +39,16 @@ Figures = Mapping[str, Callable[..., Markup]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One text of `site_src`, not yet rendered. `short` is what the masthead calls it."""
+    """One text of `site_src`, not yet rendered. `short` is what the masthead calls it;
+    `falsifier` is what would show a claim to be wrong.
+    """
 
     where: str
     slug: str
     title: str
     summary: str
     short: str = ""
+    falsifier: str = ""
     order: int
     body: str
     first_line: int
@@ -165,6 +168,7 @@ def read(path: Path, source: Path) -> Document:
         title=title,
         summary=summary,
         short=str(front.get("short", title)),
+        falsifier=str(front.get("falsifier", "")),
         order=int(front.get("order", 0)),
         body=body,
         first_line=text[: found.end()].count("\n") + 1 if found else 1,

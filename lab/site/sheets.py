@@ -89,6 +89,52 @@ SHEETS: dict[str, Sheet] = {
         nav="/ledger/",
         modules=FIGURES,
     ),
+    "/against/": Sheet(
+        template="against.html",
+        title="Why one run beats another",
+        description="Two runs side by side, term by term: where the better one gains, where it pays, and what differs.",
+        nav="/ledger/",
+        modules=("against",),
+    ),
+    "/race/": Sheet(
+        template="race.html",
+        title="The race",
+        description="Own best against the public best, and family against family, on a logarithmic scale: who led, and "
+        "after how many entries.",
+        short="Race",
+        modules=FIGURES,
+    ),
+    "/dead-lanes/": Sheet(
+        template="dead-lanes.html",
+        title="Dead lanes",
+        description="What was tried and buried, with the mechanism that killed it. The same ideas return in other "
+        "clothes: search here before trying one.",
+        modules=("table",),
+    ),
+    "/evidence/": Sheet(
+        template="evidence.html",
+        title="Evidence",
+        description="From claim to run to files with their digests, and what would show each claim to be wrong.",
+    ),
+    "/inflate/": Sheet(
+        template="inflate.html",
+        title="How an archive inflates",
+        description="What the decoder of each family does with its archive, stage by stage, in time and bytes.",
+        nav="/judges/",
+    ),
+    "/names/": Sheet(
+        template="names.html",
+        title="Name decoder",
+        description="The name of a recipe is a list of its tricks. Each piece is explained here, with its worth.",
+        nav="/ledger/",
+        modules=("table",),
+    ),
+    "/contents/": Sheet(
+        template="contents.html",
+        title="Reading order",
+        description="Every page once, in the order in which to read it, by what you came for.",
+        short="All pages",
+    ),
     "/changes/": Sheet(
         template="changes.html",
         title="Changes",

@@ -33,13 +33,15 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   filters.className = "filters";
   filters.setAttribute("role", "search");
   const text = Object.assign(document.createElement("input"), { type: "search", autocomplete: "off" });
-  const verdict = document.createElement("select");
-  const verdicts = new Set(rows.map((row) => row.dataset.verdict).filter(Boolean));
-  for (const name of ["every verdict", ...verdicts]) verdict.add(new Option(name));
+  // one column may be chosen from a list: data-facet is its number, data-facet-name what the list is called
+  const facet = document.createElement("select");
+  const facetOf = (row) => row.cells[Number(table.dataset.facet)].textContent.trim();
+  const facets = "facet" in table.dataset ? [...new Set(rows.map(facetOf))].sort() : [];
+  for (const name of ["all", ...facets]) facet.add(new Option(name));
   const noun = table.dataset.noun ?? "runs";
   const count = Object.assign(document.createElement("output"), {});
   const label = (words, field) => { const box = document.createElement("label"); box.append(words, field); return box; };
-  filters.append(label("Filter by any word", text), ...(verdicts.size ? [label("Verdict", verdict)] : []), count);
+  filters.append(label("Filter by any word", text), ...(facets.length > 1 ? [label(table.dataset.facetName, facet)] : []), count);
   table.parentElement.before(filters);
 
   const filter = () => {
@@ -47,13 +49,13 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     let shown = 0;
     for (const row of rows) {
       const content = row.textContent.toLowerCase();
-      const fits = words.every((word) => content.includes(word)) && (verdict.selectedIndex === 0 || row.dataset.verdict === verdict.value);
+      const fits = words.every((word) => content.includes(word)) && (facet.selectedIndex === 0 || facetOf(row) === facet.value);
       row.hidden = !fits;
       shown += fits;
     }
     count.textContent = `${shown} of ${rows.length} ${noun}`;
   };
   text.addEventListener("input", filter);
-  verdict.addEventListener("change", filter);
+  facet.addEventListener("change", filter);
   filter();
 }
