@@ -46,8 +46,7 @@ def build(
     """The checked tree of the whole site, in memory; nothing was written but caches."""
     guard = gate(intake.load_site(SOURCE / "site.toml"))
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
-    entries = [entry for shelf in shelves.shelves for entry in shelf.current]
-    media = clips.prepare(entries, CACHE, monitor)
+    media = clips.prepare(shelves, CACHE, monitor)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
     tree = render.render(planned, TEMPLATES)
     return tree, check.check(tree, guard), planned

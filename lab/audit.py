@@ -18,8 +18,8 @@ from lab.ledger import Ledger, Run, identity_of
 
 Monitor = Callable[[str, int, int], None]
 _HOUSEKEEPING = (".lock",)
-_EVIDENCE = {"report.txt", "evaluation.json", "anatomy.json", "recipe.toml", "pairs.csv", facts.REPLAY_FILE}
-_EVIDENCE |= set(traces.PLACES)
+_EVIDENCE = {"report.txt", "evaluation.json", "anatomy.json", "recipe.toml", "pairs.csv"}
+_EVIDENCE |= {facts.REPLAY_FILE, facts.ANSWERS_FILE, *traces.PLACES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

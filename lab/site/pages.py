@@ -24,8 +24,18 @@ class Media:
 
     clip: Clip
     video: str
-    original: str
-    decoded: str
+    index: str
+    posters: tuple[str, ...]
+
+    @property
+    def original(self) -> str:
+        """Its first still."""
+        return self.posters[0]
+
+    @property
+    def decoded(self) -> str:
+        """The still of its first decoded pane."""
+        return self.posters[1]
 
 
 def landing(book: Book, board: Board | None, media: Mapping[str, Media], notebook: list[Rendered]) -> Page:

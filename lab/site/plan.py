@@ -5,6 +5,7 @@
 /ledger/<contract>/          one contract: table, chart  /judges/    packet and how to check it
 /runs/<contract>/<run-id>/   one run                     /data/      files for machines, what was withheld
 /others/                     what others measured        /axes/      its CPU scores against its CUDA scores
+/compare/                    two to four runs, frame by frame
 /entropy/                    class maps through every coder
 /calibration/                what searches predicted, and what came
 /race/  /against/            own best against the public best; any two runs
@@ -29,6 +30,7 @@ from lab.site import (
     calibration,
     claims,
     coding,
+    compare,
     contents,
     data,
     host,
@@ -81,7 +83,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     """The plan of the whole site.
 
     Args:
-        clips: prepared clips by the address of their run's page.
+        clips: prepared clips by the address of their run's page, and the atlas by its own.
         makers: the figures that prose may ask for, for a board.
     """
     board = book.main.boards[0] if book.main and book.main.boards else None
@@ -112,6 +114,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
         pages.landing(book, board, media, texts["notebook"]),
         *pages.ledgers(book, has_searches=bool(searches)),
         *pages.runs(book, media, files),
+        *compare.pages(book, media, files),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
         *(
@@ -175,8 +178,8 @@ def _media(clips: Mapping[str, Clip]) -> tuple[dict[str, Media], dict[str, Conte
         return url
 
     for key, clip in clips.items():
-        urls = [name(path) for path in (clip.video, clip.original_poster, clip.decoded_poster)]
-        found[key] = Media(clip=clip, video=urls[0], original=urls[1], decoded=urls[2])
+        posters = tuple(name(path) for path in clip.posters)
+        found[key] = Media(clip=clip, video=name(clip.video), index=name(clip.index), posters=posters)
     return found, files
 
 

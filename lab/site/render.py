@@ -21,7 +21,8 @@ from lab.site.data import Content
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
-_ROOTED = re.compile(r'(\s(?:href|src|poster|data-src|data-archive)=")/')
+_IMPORT = re.compile(rb'(\bfrom "\./)([a-z-]+\.js)(";)')
+_ROOTED = re.compile(r'(\s(?:href|src|poster|data-(?:src|archive|index|series|answers))=")/')
 
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
@@ -73,14 +74,31 @@ def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
 
 
 def assets(folder: Path) -> tuple[dict[str, str], dict[str, Content]]:
-    """(address by plain name, content by path) of stylesheet, scripts and pictures; addresses carry a digest."""
-    urls: dict[str, str] = {}
+    """(address by plain name, content by path) of stylesheet, scripts and pictures; addresses carry a digest.
+
+    A script that imports another one by its plain name gets the name with the digest.
+    """
+    raw = {path.name: path.read_bytes() for path in sorted(folder.glob("*"))}
+    names: dict[str, str] = {}
     files: dict[str, Content] = {}
-    for path in sorted(folder.glob("*")):
-        content = path.read_bytes()
-        name = f"assets/{path.stem}.{custody.sha256_bytes(content)[:10]}{path.suffix}"
-        urls[path.name], files[name] = f"/{name}", content
-    return urls, files
+
+    def place(name: str, within: tuple[str, ...] = ()) -> str:
+        if name not in raw or name in within:
+            raise SiteError(f"asset {name!r}", expected="scripts that import each other in no circle", found="none")
+        if name not in names:
+            content = raw[name]
+            if name.endswith(".js"):
+                content = _IMPORT.sub(
+                    lambda hit: hit[1] + place(hit[2].decode(), (*within, name)).encode() + hit[3], content
+                )
+            stem, _, end = name.rpartition(".")
+            names[name] = f"{stem}.{custody.sha256_bytes(content)[:10]}.{end}"
+            files[f"assets/{names[name]}"] = content
+        return names[name]
+
+    for name in raw:
+        place(name)
+    return {name: f"/assets/{placed}" for name, placed in names.items()}, files
 
 
 def render(plan: Plan, templates: Path) -> dict[str, Content]:

@@ -60,6 +60,14 @@ SHEETS: dict[str, Sheet] = {
         title="Notebook",
         description="What the runs taught, in prose whose numbers are all cited.",
     ),
+    "/compare/": Sheet(
+        template="compare.html",
+        title="Compare runs, frame by frame",
+        description="Two to four runs beside the original, always on the same frame, with one window that enlarges the "
+        "same place in all of them, and what the networks made of it drawn over the pictures.",
+        short="Compare",
+        modules=("compare",),
+    ),
     "/others/": Sheet(
         template="others.html",
         title="What others measured",

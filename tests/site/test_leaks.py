@@ -205,7 +205,7 @@ def test_four_hundred_digests_and_integrity_attributes_are_no_leaks() -> None:
 
 def test_media_of_our_own_writers_carry_nothing(built: SimpleNamespace) -> None:
     media = [(name, publish.read(content)) for name, content in built.tree.items() if name.startswith("media/")]
-    assert {name.rpartition(".")[2] for name, _ in media} == {"mp4", "webp"}
+    assert {name.rpartition(".")[2] for name, _ in media} == {"json", "mp4", "webp"}
     assert Gate().scan(media) == []
     for kind in ("PNG", "WEBP"):
         assert scan(f"a.{kind.lower()}", picture(kind)) == []
