@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy clean
+.PHONY: help setup site serve test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,9 @@ serve: setup  ## local preview of public/
 
 test: setup  ## the whole test suite (two workers, one torch thread each)
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not bench'
+
+test-cluster: setup  ## kill the worker, the scheduler and the driver of a real local cluster
+	$(BIN)/python -m pytest -n 0 tests/search/test_cluster.py
 
 test-slow: setup  ## the checks that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow

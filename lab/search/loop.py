@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab import codecs, experiment, recipe
-from lab import contract as contracts
+from lab import codecs, recipe
 from lab.contract import Contract
 from lab.errors import LabError, SearchError
-from lab.evaluator.compute import calm_torch
 from lab.experiment import Bench
 from lab.ledger import Ledger, Run, current
 from lab.recipe import Recipe
-from lab.search import gates
+from lab.search import batch, gates
 from lab.search.anchors import Anchor, checked, of_record
-from lab.search.dispatch import Caps, Job, dispatch
+from lab.search.dispatch import Caps, dispatch
 from lab.search.generate import neighbourhood
 from lab.search.harvest import harvest
 from lab.search.predict import Band
@@ -74,8 +72,21 @@ def lane_of(asked: Recipe) -> str:
     return "/".join([asked.family, *parts])
 
 
-def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, monitor: Monitor) -> Iterator[Cycle]:
+def run_loop(
+    asked: Asked,
+    contract: Contract,
+    bench: Bench,
+    *,
+    spend: bool,
+    monitor: Monitor,
+    executor: Callable[[], Executor] | None = None,
+    call: batch.Call | None = None,
+) -> Iterator[Cycle]:
     """The cycles of a loop, each given when it is done and written down; earlier ones come from the journal.
+
+    Args:
+        executor: makes what jobs run on; local processes where none is given.
+        call: runs a recipe there, see `lab.search.batch.jobs`; in this bench where none is given.
 
     Raises:
         SearchError: the root was not measured yet, or a cap forbids the next dispatch.
@@ -93,13 +104,14 @@ def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, mon
         if not spend or not chosen:
             yield _cycle(number, best, rows, best, 0.0, quiet)
             return
-        jobs = [_job(row, probes[row.candidate.name][0], contract, bench) for row in chosen]
+        chosen_rows = batch_of(chosen, probes, contract)
+        jobs = batch.jobs(chosen_rows, call or partial(batch.run, bench=bench))
         # predictions reach the disk before any of their runs starts
         _write(journal, contract, asked, cycles, pending=rows)
         by_name = {str(row["candidate"]): row for row in rows}
         for outcome in dispatch(
             jobs,
-            partial(ProcessPoolExecutor, asked.workers, mp_context=multiprocessing.get_context("spawn")),
+            executor or local(asked.workers),
             caps=Caps(per_dispatch_s=asked.max_cost_per_cycle_s, total_s=asked.max_total_cost_s),
             spent_s=sum(cycle.spent_s for cycle in cycles),
         ):
@@ -112,6 +124,16 @@ def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, mon
         cycles.append(_cycle(number, best, rows, after, spent, quiet))
         _write(journal, contract, asked, cycles)
         yield cycles[-1]
+
+
+def next_batch(asked: Asked, contract: Contract, bench: Bench, monitor: Monitor) -> batch.Batch:
+    """What the next cycle of a loop would run, as a batch for `lab.search.batch.send`.
+
+    Raises:
+        SearchError: the root was not measured yet.
+    """
+    ranked, probes = _ranked(asked, _best(asked, contract, bench), contract, bench, monitor)
+    return batch_of(_affordable(ranked, asked, 0.0), probes, contract)
 
 
 def _best(asked: Asked, contract: Contract, bench: Bench) -> Run:
@@ -209,21 +231,26 @@ def _affordable(ranked: Sequence[Ranked], asked: Asked, spent_s: float) -> list[
     return chosen
 
 
-def _job(row: Ranked, found: Recipe, contract: Contract, bench: Bench) -> Job:
-    return Job(
-        name=row.candidate.name,
-        call=_run,
-        arguments=(found, contract.name, bench),
-        cost_s=row.candidate.cost_s,
-        ready=row.eligible,
+def batch_of(chosen: Sequence[Ranked], probes: Mapping[str, tuple[Recipe, Probe]], contract: Contract) -> batch.Batch:
+    """What was chosen, as a batch."""
+    return batch.Batch(
+        contract=contract.name,
+        contract_sha256=contract.digest,
+        rows=tuple(
+            batch.Row(
+                candidate=row.candidate.name,
+                recipe=probes[row.candidate.name][0].text,
+                cost_s=row.candidate.cost_s,
+                ready=row.eligible,
+            )
+            for row in chosen
+        ),
     )
 
 
-def _run(found: Recipe, name: str, bench: Bench) -> str:
-    """Id of the run of a recipe, recorded now or before."""
-    calm_torch()
-    run, _ = experiment.run(found, contracts.load(name, bench.ledgers), bench, once=True)
-    return run.id
+def local(workers: int) -> Callable[[], Executor]:
+    """Processes of this machine."""
+    return partial(ProcessPoolExecutor, workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _row(row: Ranked, seen: Probe, chosen: bool) -> dict[str, Any]:
