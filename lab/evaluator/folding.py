@@ -56,16 +56,18 @@ class ActivatedConv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         plain = x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
-        if plain or not torch.backends.mkldnn.is_available() or torch.is_grad_enabled():
-            out: torch.Tensor = self.activation(self.conv(x))
-            return out
+        onednn: Any = torch.backends.mkldnn
+        if plain or not onednn.is_available() or torch.is_grad_enabled():
+            return self.activation(self.conv(x))  # type: ignore[no-any-return]
         conv = self.conv
-        shape = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        shape: tuple[Any, ...] = (conv.padding, conv.stride, conv.dilation, conv.groups)
         if self._packed is None:  # weights in the order in which the kernel reads them, arranged once
-            self._packed = torch._C._nn.mkldnn_reorder_conv2d_weight(conv.weight.to_mkldnn(), *shape, x.shape)
-        at_once = torch.ops.mkldnn._convolution_pointwise
-        out = at_once(x, self._packed, conv.bias, *shape, self.attribute, [], self.algorithm)
-        return out
+            arrange: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+            self._packed = arrange(conv.weight.to_mkldnn(), *shape, x.shape)
+        sums = (x, self._packed, conv.bias, *shape)
+        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
+            *sums, self.attribute, [], self.algorithm
+        )
 
 
 def join_activations(network: nn.Module) -> nn.Module:
