@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, redact, render
+from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, redact, render, search, tables
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
@@ -47,8 +47,8 @@ def build(
     guard = gate(intake.load_site(SOURCE / "site.toml"))
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
     media = clips.prepare(shelves, CACHE, monitor)
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
-    tree = render.render(planned, TEMPLATES)
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves))
+    tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
     return tree, check.check(tree, guard), planned
 
 

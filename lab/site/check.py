@@ -18,7 +18,10 @@ HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
 _LINK = re.compile(r'\s(?:href|src|poster|data-(?:src|archive|index|series|answers))="([^"]*)"')
 _ID = re.compile(r'\sid="([^"]*)"')
-_INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=\"|<script(?![^>]*\ssrc=)|href=\"javascript:", re.IGNORECASE)
+_INLINE = re.compile(
+    r"<style|\sstyle=|\son[a-z]+=\"|<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)|href=\"javascript:",
+    re.IGNORECASE,
+)
 
 
 def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[str, int]:

@@ -42,11 +42,16 @@ class Group:
     pages: tuple[Page, ...]
 
 
+def alone(pages: Sequence[Page]) -> tuple[Page, ...]:
+    """The pages that stand at the root; runs, ledgers of contracts and texts hang below one of them."""
+    return tuple(page for page in pages if page.url.count("/") == 2 and page.title)
+
+
 def groups(pages: Sequence[Page]) -> list[Group]:
-    """The pages that stand alone, in reading order; runs, ledgers of contracts and texts hang below one of them."""
+    """The pages that stand alone, in reading order, and those that nobody placed."""
     known: Mapping[str, Page] = {page.url: page for page in pages}
     placed = {url for _, _, urls in ORDER for url in urls}
-    rest = tuple(page for page in pages if page.url.count("/") == 2 and page.url not in placed and page.title)
+    rest = tuple(page for page in alone(pages) if page.url not in placed)
     found = [
         Group(title=title, says=says, pages=tuple(known[url] for url in urls if url in known))
         for title, says, urls in ORDER

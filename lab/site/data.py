@@ -15,27 +15,6 @@ from lab.site.book import Book, Entry, Shelf
 Content = bytes | Path
 EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
 
-# column of the CSV -> path into the record
-COLUMNS: dict[str, str] = {
-    "id": "id",
-    "recipe": "recipe.name",
-    "changed": "recipe.changed",
-    "verdict": "verdict",
-    "grade": "grade",
-    "axis": "evaluation.axis",
-    "score": "score.total",
-    "segnet_term": "score.segnet_term",
-    "posenet_term": "score.posenet_term",
-    "rate_term": "score.rate_term",
-    "segnet": "evaluation.segnet",
-    "posenet": "evaluation.posenet",
-    "archive_bytes": "evaluation.archive_bytes",
-    "rule_faithful_bytes": "rates.rule_faithful_bytes",
-    "archive_sha256": "custody.archive_sha256",
-    "recorded_at": "recorded_at",
-    "supersedes": "supersedes",
-}
-
 
 def dump(value: Any) -> bytes:
     """Canonical JSON for a published file."""
@@ -69,13 +48,6 @@ def ledger_json(shelf: Shelf) -> bytes:
     )
 
 
-def ledger_csv(shelf: Shelf) -> bytes:
-    """The same as one table; safe to open in a spreadsheet."""
-    columns = [*COLUMNS, "parent"]
-    rows = ([*(field(entry.data, path) for path in COLUMNS.values()), entry.parent] for entry in shelf.entries)
-    return sanitize.csv_lines(columns, rows).encode()
-
-
 def with_evidence(shelf: Shelf) -> list[Entry]:
     """The runs whose evidence is published."""
     if len(shelf.entries) <= EVIDENCE_RUN_LIMIT:
@@ -99,7 +71,6 @@ def files(book: Book) -> dict[str, Content]:
     for shelf in book.shelves:
         folder = f"data/{shelf.contract.name}"
         tree[f"{folder}/ledger.json"] = ledger_json(shelf)
-        tree[f"{folder}/ledger.csv"] = ledger_csv(shelf)
         for entry in with_evidence(shelf):
             for item in entry.evidence:
                 tree[evidence_url(entry, item.name)[1:]] = item.path

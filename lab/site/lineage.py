@@ -114,6 +114,17 @@ def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour
     return found[:limit]
 
 
+def turning_points(board: Board) -> list[tuple[Entry, Entry | None, Delta | None]]:
+    """(run, the frontier before it, what changed) of every ranked run that was the best when it was recorded."""
+    found: list[tuple[Entry, Entry | None, Delta | None]] = []
+    best: Entry | None = None
+    for entry in board.entries:
+        if entry.ranked and (best is None or entry.total < best.total):
+            found.append((entry, best, delta(entry, best) if best else None))
+            best = entry
+    return found
+
+
 def pareto(board: Board) -> list[Entry]:
     """Ranked runs that no other ranked run beats in both bytes and score, smallest first."""
     line: list[Entry] = []

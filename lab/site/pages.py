@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import SiteError
-from lab.site import data, details, drawn, figures, lineage, prose, training
+from lab.site import against, data, details, drawn, feeds, figures, lineage, prose, training
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
 from lab.site.data import Content
+from lab.site.eras import Era
 from lab.site.packets import Packet
 from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
 
+TOP = 8
 KINDS = ("added", "changed", "fixed", "removed", "format")
 
 
@@ -38,8 +40,18 @@ class Media:
         return self.posters[1]
 
 
-def landing(book: Book, board: Board | None, media: Mapping[str, Media], notebook: list[Rendered]) -> Page:
-    """The front page: the frontier, what the score means, every run, how it got here."""
+def landing(
+    book: Book,
+    board: Board | None,
+    media: Mapping[str, Media],
+    notebook: list[Rendered],
+    past: tuple[list[Era], list[tuple[str, int]]] = ([], []),
+) -> Page:
+    """The front page: the frontier, what the score means, every run, how it got here.
+
+    Args:
+        past: the eras of the public record, and the repositories that it was read from.
+    """
     best = board.frontier if board else None
     compared = [entry for entry in (best, board.start if board else None) if entry]
     if len(compared) == 2 and compared[0] is compared[1]:
@@ -58,6 +70,12 @@ def landing(book: Book, board: Board | None, media: Mapping[str, Media], noteboo
         "neighbours": lineage.neighbourhood(best, board) if best and board else [],
         "others": [shelf for shelf in book.shelves if shelf is not book.main],
         "notebook": notebook,
+        "eras": past[0],
+        "references": past[1],
+        "top": figures.terms(_top(board)),
+        "posters": {url: shown.decoded for url, shown in media.items()},
+        "beats": against.pairs(board)[:2],
+        "turns": lineage.turning_points(board) if board else [],
     }
     return Page(
         url="/",
@@ -67,6 +85,12 @@ def landing(book: Book, board: Board | None, media: Mapping[str, Media], noteboo
         context=context,
         modules=("chart",) if board else (),
     )
+
+
+def _top(board: Board | None) -> list[Entry]:
+    """The best ranked runs, best first."""
+    ranked = [entry for entry in (board.entries if board else ()) if entry.ranked]
+    return sorted(ranked, key=lambda entry: (entry.total, entry.id))[:TOP]
 
 
 def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
@@ -85,6 +109,7 @@ def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
             Page(
                 url=shelf.url,
                 template="ledger.html",
+                searched=False,
                 title=f"Ledger of {shelf.contract.name}",
                 description=f"{len(shelf.current)} runs measured under the contract {shelf.contract.name}.",
                 context={"shelf": shelf, "boards": boards, "deltas": _deltas(shelf)},
@@ -143,6 +168,7 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
     return Page(
         url=entry.url,
         template="run.html",
+        searched=False,
         title=entry.slug,
         description=str(entry.data["recipe"]["question"])[:200],
         context=context,
@@ -262,4 +288,11 @@ def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
     reasons: dict[str, int] = {}
     for item in book.withheld:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    return sheet("/data/", files=data.listing(files, names), reasons=sorted(reasons.items()), shelves=book.shelves)
+    return sheet(
+        "/data/",
+        files=data.listing(files, names),
+        reasons=sorted(reasons.items()),
+        shelves=book.shelves,
+        has_feed=feeds.ATOM in files,
+        dataset=feeds.as_markup(feeds.dataset(book)),
+    )

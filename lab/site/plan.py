@@ -11,7 +11,7 @@
 /race/  /against/            own best against the public best; any two runs
 /dead-lanes/  /names/        what was buried and why; names of recipes, explained
 /evidence/  /inflate/        claims with their files; decoders stage by stage
-/contents/                   reading order: every page, described by itself
+/contents/  /search/         reading order: every page, described by itself; words in prose
 /404.html
 """
 
@@ -33,6 +33,8 @@ from lab.site import (
     compare,
     contents,
     data,
+    eras,
+    feeds,
     host,
     inflate,
     lanes,
@@ -42,6 +44,7 @@ from lab.site import (
     pages,
     prose,
     race,
+    tables,
 )
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
@@ -62,6 +65,7 @@ NAV = (
     "/judges/",
     "/others/",
     "/contents/",
+    "/search/",
 )
 
 
@@ -79,23 +83,31 @@ class Plan:
 FigureMakers = Mapping[str, Callable[..., Markup]]
 
 
-def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None], FigureMakers]) -> Plan:
+def make(
+    book: Book,
+    clips: Mapping[str, Clip],
+    makers: Callable[[Board | None], FigureMakers],
+    parquet: Mapping[str, Content] | None = None,
+) -> Plan:
     """The plan of the whole site.
 
     Args:
         clips: prepared clips by the address of their run's page, and the atlas by its own.
         makers: the figures that prose may ask for, for a board.
+        parquet: the ledgers as Parquet, which this module must not write: it loads no arrays.
     """
     board = book.main.boards[0] if book.main and book.main.boards else None
     media, files = _media(clips)
-    files |= data.files(book)
+    files |= data.files(book) | tables.files(book) | dict(parquet or {})
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
     files |= {packet.zip_name: packet.as_zip()} if packet.zip_name else {}
     words = _glossary_words(book)
     desk = partial(Desk, book, board, makers(board), words)
     texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
-    facts = others.load(book.ledgers / "external")
+    files |= feeds.files(book, board, texts["notebook"])
+    past = book.ledgers / "external"
+    facts = others.load(past)
     compared = axes.load(book.ledgers)
     files |= compared.files if compared else {}
     coded = coding.load(book.ledgers)
@@ -111,7 +123,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
     beside = against.files(book.main.boards) if book.main else {}
     files |= beside
     planned = [
-        pages.landing(book, board, media, texts["notebook"]),
+        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past))),
         *pages.ledgers(book, has_searches=bool(searches)),
         *pages.runs(book, media, files),
         *compare.pages(book, media, files),
@@ -134,6 +146,7 @@ def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None],
         pages.machine_files(book, files),
         sheet("/404.html"),
     ]
+    planned.append(sheet("/search/", listed=contents.alone(planned)))
     planned.append(sheet("/contents/", groups=contents.groups(planned), texts=texts["notebook"]))
     there = {page.url: page for page in planned}
     files |= {"_headers": host.headers_file(), "_redirects": host.redirects_file()}

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lab import custody
 from lab.errors import SiteError
-from lab.site import bundle, details, figures, laws, sanitize
+from lab.site import bundle, details, feeds, figures, laws, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
@@ -101,16 +101,24 @@ def assets(folder: Path) -> tuple[dict[str, str], dict[str, Content]]:
     return {name: f"/assets/{placed}" for name, placed in names.items()}, files
 
 
-def render(plan: Plan, templates: Path) -> dict[str, Content]:
-    """The whole tree: pages, assets, data and media, by path."""
+def render(
+    plan: Plan, templates: Path, indexer: Callable[[Mapping[str, Content]], Mapping[str, Content]] | None = None
+) -> dict[str, Content]:
+    """The whole tree: pages, assets, data and media, by path.
+
+    Args:
+        indexer: what makes further files of the rendered pages: the search index.
+    """
     urls, tree = assets(plan.book.source / "assets")
     found = environment(templates, urls)
     found.globals.update(nav=plan.nav, site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
+    found.globals.update(has_feed=feeds.ATOM in plan.files)
     tree.update(plan.files)
     for page in plan.pages:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
         tree[page.path] = one(page, found)
+    tree.update(indexer(tree) if indexer else {})
     tree[bundle.RELEASE] = bundle.release(plan.book, tree)
     tree[bundle.BUNDLE] = bundle.bundle(plan.book, templates, tree)
     return dict(sorted(tree.items()))

@@ -15,7 +15,8 @@ from typing import Any
 class Page:
     """One page: its address, its template and everything that the template prints. `modules`: scripts it may load.
 
-    `nav` is the address of the page under which the masthead files it, `short` what the masthead calls it.
+    `nav` is the address of the page under which the masthead files it, `short` what the masthead calls it; `searched`
+    pages are in the search index.
     """
 
     url: str
@@ -26,6 +27,7 @@ class Page:
     nav: str = ""
     short: str = ""
     modules: tuple[str, ...] = ()
+    searched: bool = True
 
     @property
     def path(self) -> str:
@@ -43,6 +45,7 @@ class Sheet:
     nav: str = ""
     short: str = ""
     modules: tuple[str, ...] = ()
+    searched: bool = True
 
 
 FIGURES = ("chart", "table")
@@ -142,6 +145,14 @@ SHEETS: dict[str, Sheet] = {
         title="Reading order",
         description="Every page once, in the order in which to read it, by what you came for.",
         short="All pages",
+        searched=False,
+    ),
+    "/search/": Sheet(
+        template="search.html",
+        title="Search",
+        description="Words in the notebook, the guides, the glossary and the pages of results.",
+        modules=("search",),
+        searched=False,
     ),
     "/changes/": Sheet(
         template="changes.html",
@@ -155,7 +166,7 @@ SHEETS: dict[str, Sheet] = {
         "everything else is withheld and listed.",
         modules=("copy",),
     ),
-    "/404.html": Sheet(template="404.html", title="Not here", description="No page of this name."),
+    "/404.html": Sheet(template="404.html", title="Not here", description="No page of this name.", searched=False),
 }
 
 
@@ -170,5 +181,6 @@ def sheet(url: str, /, **context: Any) -> Page:
         nav=fixed.nav or url,
         short=fixed.short or fixed.title,
         modules=fixed.modules,
+        searched=fixed.searched,
         context=context,
     )
