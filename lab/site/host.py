@@ -28,6 +28,7 @@ POLICY = "; ".join(
     )
 )
 POLICY_NAME = "Content-Security-Policy"
+_WITH_WASM = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 HEADERS = {
     "/*": {
         POLICY_NAME: POLICY,
@@ -38,8 +39,8 @@ HEADERS = {
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
     },
-    # pagefind's index is read by WebAssembly, which the policy of the other pages forbids
-    "/search/*": {POLICY_NAME: POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")},
+    # pagefind's index is read by WebAssembly, in a worker of its own; the policy of the other pages forbids it
+    **{path: {POLICY_NAME: _WITH_WASM} for path in ("/search/*", "/pagefind/*")},
     "/assets/*": {"Cache-Control": "public, max-age=31536000, immutable"},
     "/media/*": {"Cache-Control": "public, max-age=31536000, immutable"},
 }
