@@ -23,6 +23,7 @@ SCHEMA = "lab.inflate/1"
 FILE = "benchmarks/inflate.json"
 FILE_LIMIT_BYTES = 1 << 20
 TONES = 8
+REST = "elsewhere"
 
 # stage -> what happens in it
 WORDS = {
@@ -43,7 +44,7 @@ WORDS = {
     "first frames": "drawn for their pose, then the actions",
     "enlarge": "up-sampling to the camera's grid",
     "writing raw frames": "raw frames out, hashed",
-    "elsewhere": "everything between the stages",
+    REST: "everything between the stages",
 }
 
 
@@ -57,6 +58,11 @@ class Stage:
     share: float
     n_bytes: int
     tone: int
+
+    @property
+    def kind(self) -> str:
+        """The class of its colour; what lies between the stages has none."""
+        return "rest" if self.name == REST else f"tone tone-{self.tone % TONES}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +121,11 @@ def _timeline(row: Mapping[str, Any], entry: Entry) -> Timeline:
                 spent_s=spent,
                 share=spent / total,
                 n_bytes=sizes.get(name, 0),
-                tone=index % TONES,
+                tone=index,
             )
         )
     parts = [
-        (stage.spent_s, f"tone tone-{stage.tone}", f"{stage.name}: {show.seconds(stage.spent_s)}")
-        for stage in stages
-        if stage.spent_s
+        (stage.spent_s, stage.kind, f"{stage.name}: {show.seconds(stage.spent_s)}") for stage in stages if stage.spent_s
     ]
     label = f"{entry.slug}: {show.seconds(total)} of processor time in {len(stages)} stages; the table names them"
     return Timeline(
@@ -138,7 +142,8 @@ def _sizes(entry: Entry) -> dict[str, int]:
     """Bytes that a stage reads, where the anatomy has a section of that name."""
     named: dict[str, int] = {}
     for section in entry.anatomy.sections if entry.anatomy else ():
-        named |= {inner.name: inner.n_bytes for inner in section.walk()}
+        for inner in section.walk():  # the outermost of a name
+            named.setdefault(inner.name, inner.n_bytes)
     sizes: dict[str, int] = {name: named[name] for name in ("header", "m", "w", "weights") if name in named}
     if {"p", "r"} <= named.keys():
         sizes["p, r"] = named["p"] + named["r"]

@@ -51,11 +51,11 @@ STAGES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("implicit.decode", "enlarge", "enlarge"),
     ),
     "semantic": (
+        ("semantic.decode:syntax", "split", "header"),
         ("semantic.format:labelmap", "read", "m"),
         ("semantic.format", "read_renderer", "w"),
         ("semantic.format", "read_poses", "p, r"),
         ("semantic.format", "read_actions", "p, r"),
-        ("semantic.decode:syntax", "split", "header"),
         ("semantic.decode", "build", "w"),
         ("semantic.model:Renderer", "features", "last frames"),
         ("semantic.model:Renderer", "last_frame", "last frames"),
