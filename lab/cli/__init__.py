@@ -29,6 +29,8 @@ GROUPS = (
     "terms",
     "anatomy",
     "search",
+    "negative",
+    "status",
     "mask",
     "lossless",
 )

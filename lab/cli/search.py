@@ -79,6 +79,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contract", default="minidrive")
     parser.add_argument("--name", help="of the journal in ledgers/searches (default: the recipe's slug)")
     parser.add_argument("--per-cycle", type=int, default=8, help="most runs of one cycle")
+    parser.add_argument("--novelty", metavar="REASON", help="why candidates in dead lanes may be run after all")
 
 
 def run_on_worker(asked: Recipe, name: str, contract_sha256: str) -> str:
@@ -109,7 +110,8 @@ def _asked(options: argparse.Namespace, **more: Any) -> Any:
     from lab.search import loop
 
     root = recipe.load(options.recipe)
-    return loop.Asked(name=options.name or root.slug, root=root, per_cycle=options.per_cycle, **more)
+    kept = {"per_cycle": options.per_cycle, "novelty": options.novelty}
+    return loop.Asked(name=options.name or root.slug, root=root, **kept, **more)
 
 
 def _cycles(options: argparse.Namespace, *, spend: bool, **more: Any) -> Any:
@@ -198,7 +200,7 @@ def _show(cycle: Cycle, as_json: bool) -> None:
                 "chosen": "yes" if row["chosen"] else "",
                 "measured": "" if total is None else f"{total:.6f}",
                 "in band": "" if total is None else ("yes" if row["in_band"] else "no"),
-                "says": row.get("error") or row.get("says", ""),
+                "says": row.get("error") or row.get("says") or row.get("lane_says", ""),
             }
         )
     if not as_json:

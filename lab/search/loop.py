@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab import codecs, recipe
+from lab import codecs, negative, recipe
 from lab.contract import Contract
 from lab.errors import LabError, SearchError
 from lab.experiment import Bench
@@ -39,7 +39,10 @@ Monitor = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a loop is asked to do. `root` is the recipe that it starts from; costs are seconds of machine time."""
+    """What a loop is asked to do. `root` is the recipe that it starts from; costs are seconds of machine time.
+
+    `novelty` is why candidates in dead configurations may be run after all; every use is kept beside the lanes.
+    """
 
     name: str
     root: Recipe
@@ -49,7 +52,17 @@ class Asked:
     max_cost_per_cycle_s: float = 1_200.0
     convergence_eps: float = 0.0005
     workers: int = 2
+    novelty: str | None = None
     limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known of a candidate before it is run: its recipe, its probe, and what the negative cache says."""
+
+    recipe: Recipe
+    probe: Probe
+    answer: negative.Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +113,15 @@ def run_loop(
         best = _best(asked, contract, bench)
         ranked, probes = _ranked(asked, best, contract, bench, monitor)
         chosen = _affordable(ranked, asked, sum(cycle.spent_s for cycle in cycles))
-        rows = [_row(row, probes[row.candidate.name][1], row in chosen) for row in ranked]
+        rows = [_row(row, probes[row.candidate.name], row in chosen) for row in ranked]
         if not spend or not chosen:
             yield _cycle(number, best, rows, best, 0.0, quiet)
             return
         chosen_rows = batch_of(chosen, probes, contract)
         jobs = batch.jobs(chosen_rows, call or partial(batch.run, bench=bench))
+        for row in chosen:
+            if probes[row.candidate.name].answer.code == negative.OVERRIDDEN:
+                negative.keep_override(bench.ledgers, row.candidate.name, probes[row.candidate.name].answer)
         # predictions reach the disk before any of their runs starts
         _write(journal, contract, asked, cycles, pending=rows)
         by_name = {str(row["candidate"]): row for row in rows}
@@ -159,7 +175,7 @@ def _asked_for(run: Run) -> Recipe:
 
 def _ranked(
     asked: Asked, best: Run, contract: Contract, bench: Bench, monitor: Monitor
-) -> tuple[list[Ranked], dict[str, tuple[Recipe, Probe]]]:
+) -> tuple[list[Ranked], dict[str, Seen]]:
     """Every neighbour of the best run that has not been run, ranked on the anchors of its lane."""
     store = Ledger(bench.ledgers)
     runs = [run for run in current(store.runs(contract)) if _in_lane(run, lane_of(asked.root))]
@@ -176,13 +192,15 @@ def _ranked(
         bytes_each.append(run.archive_bytes / seen.n_bytes)
         monitor("probes of anchors", done, len(runs))
     factor = sorted(bytes_each)[len(bytes_each) // 2]
-    probes: dict[str, tuple[Recipe, Probe]] = {}
+    lanes = negative.load(bench.ledgers)
+    probes: dict[str, Seen] = {}
     candidates = []
     search = MetaLagrangianSearch(anchors=tuple(anchors), contract=contract, limits=asked.limits)
     lane = search.lanes()[lane_of(asked.root)]
     for done, found in enumerate(near, 1):
         seen = probe(found, contract, bench)
-        probes[found.name] = (found, seen)
+        answer = negative.check(lanes, contract.name, found.family, found.params, asked.novelty)
+        probes[found.name] = Seen(recipe=found, probe=seen, answer=answer)
         n_bytes = round(seen.n_bytes * factor)
         candidate = Candidate(
             name=found.name,
@@ -198,10 +216,15 @@ def _ranked(
             commands=(f"lab run {found.name} --contract {contract.name}",),
             families=tuple(codecs.FAMILIES),
         )
-        passed = gates.verdict(gates.ask(question)) == gates.PASSED
+        passed = gates.verdict(gates.ask(question)) == gates.PASSED and answer.code != negative.REFUSED
         candidates.append(Candidate(**{**asdict(candidate), "gate_passed": passed}))
         monitor("probes of candidates", done, len(near))
-    return search.rank(candidates), probes
+    # a parked lane orders candidates and refuses none
+    return sorted(search.rank(candidates), key=lambda row: (not row.eligible, _parked(probes, row))), probes
+
+
+def _parked(probes: Mapping[str, Seen], row: Ranked) -> bool:
+    return any(lane.state == "parked" for lane in probes[row.candidate.name].answer.lanes)
 
 
 def _floor(contract: Contract, lane: str) -> Anchor:
@@ -231,7 +254,7 @@ def _affordable(ranked: Sequence[Ranked], asked: Asked, spent_s: float) -> list[
     return chosen
 
 
-def batch_of(chosen: Sequence[Ranked], probes: Mapping[str, tuple[Recipe, Probe]], contract: Contract) -> batch.Batch:
+def batch_of(chosen: Sequence[Ranked], probes: Mapping[str, Seen], contract: Contract) -> batch.Batch:
     """What was chosen, as a batch."""
     return batch.Batch(
         contract=contract.name,
@@ -239,7 +262,7 @@ def batch_of(chosen: Sequence[Ranked], probes: Mapping[str, tuple[Recipe, Probe]
         rows=tuple(
             batch.Row(
                 candidate=row.candidate.name,
-                recipe=probes[row.candidate.name][0].text,
+                recipe=probes[row.candidate.name].recipe.text,
                 cost_s=row.candidate.cost_s,
                 ready=row.eligible,
             )
@@ -253,7 +276,7 @@ def local(workers: int) -> Callable[[], Executor]:
     return partial(ProcessPoolExecutor, workers, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _row(row: Ranked, seen: Probe, chosen: bool) -> dict[str, Any]:
+def _row(row: Ranked, seen: Seen, chosen: bool) -> dict[str, Any]:
     band = row.prediction
     told: dict[str, Any] = (
         {"low": band.low, "point": band.point, "high": band.high, "confidence": band.confidence}
@@ -263,13 +286,22 @@ def _row(row: Ranked, seen: Probe, chosen: bool) -> dict[str, Any]:
     return {
         "candidate": row.candidate.name,
         "lane": row.candidate.lane,
-        "rel_err": seen.rel_err,
+        "rel_err": seen.probe.rel_err,
         "estimated_bytes": row.candidate.archive_bytes,
         "estimated_cost_s": round(row.candidate.cost_s, 3),
         "gate_passed": row.candidate.gate_passed,
         "chosen": chosen,
         **told,
+        **_lanes(seen.answer),
     }
+
+
+def _lanes(answer: negative.Answer) -> dict[str, Any]:
+    """The lanes of the negative cache that a candidate falls into, where there are any."""
+    if not answer.lanes:
+        return {}
+    told = {"lanes": [lane.id for lane in answer.lanes], "lane_says": answer.says}
+    return {**told, "novelty": answer.reason} if answer.reason else told
 
 
 def _outcomes(rows: Sequence[dict[str, Any]], contract: Contract, bench: Bench) -> None:
