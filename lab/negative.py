@@ -37,7 +37,7 @@ _TEXTS = ("id", "title", "tried", "mechanism", "revive", "family", "contract", "
 class Lane:
     """One record. `scope` is empty where the record only describes; `config` maps parameters to what they must be:
 
-    a value, a list of values, null for a parameter that is not there, or bounds (`at_least`, `at_most`).
+    a value, a list of values, or bounds (`at_least`, `at_most`, and the `default` of a recipe that does not name it).
     """
 
     id: str
@@ -90,6 +90,7 @@ def fits(value: Any, what: Any) -> bool:
     if isinstance(what, list | tuple):
         return value in what
     if isinstance(what, Mapping):
+        value = what.get("default") if value is None else value
         if not isinstance(value, int | float) or isinstance(value, bool):
             return False
         return bool(what.get("at_least", -math.inf) <= value <= what.get("at_most", math.inf))
