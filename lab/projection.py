@@ -215,10 +215,10 @@ def _next(books: Books, open_: Sequence[Hypothesis], stale: Sequence[Stale], bes
         if row.what.startswith("run "):
             by_command.setdefault(row.command, []).append(row)
     steps += [Step(command=command, why=f"{len(rows)} runs: {rows[0].why}") for command, rows in by_command.items()]
-    for row in best:
-        if row.grade != "A++":
-            command = f"lab packet build {row.run} -o packet && lab packet verify packet --record"
-            steps.append(Step(command=command, why=f"best of {row.contract} on {row.axis}, grade {row.grade}"))
+    for first in best:
+        if first.grade != "A++":
+            command = f"lab packet build {first.run} -o packet && lab packet verify packet --record"
+            steps.append(Step(command=command, why=f"best of {first.contract} on {first.axis}, grade {first.grade}"))
     for name, journal in live.items():
         cycles = journal.get("cycles") or []
         if cycles and not journal.get("pending") and int(cycles[-1].get("converged", 0)) < 2:

@@ -167,7 +167,7 @@ def rank_(options: argparse.Namespace) -> None:
         under = contract.load(options.contract, options.ledgers)
         chosen = loop.next_batch(_asked(options), under, bench(options), lambda *_: None)
         batch.write(options.batch, chosen)
-    _show(last, options.json)
+    show(last, options.json)
 
 
 def loop_(options: argparse.Namespace) -> None:
@@ -181,12 +181,13 @@ def loop_(options: argparse.Namespace) -> None:
         convergence_eps=options.convergence_eps,
         workers=options.workers,
     ):
-        _show(cycle, as_json=False)
+        show(cycle, as_json=False)
     if not options.spend:
         terminal.say("nothing was run; --spend runs what is chosen")
 
 
-def _show(cycle: Cycle, as_json: bool) -> None:
+def show(cycle: Cycle, as_json: bool) -> None:
+    """The table of a cycle."""
     rows = []
     for row in cycle.rows:
         told = f"{row['low']:.4f} to {row['high']:.4f}" if "low" in row else f"refused: {row['refused']}"

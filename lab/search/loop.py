@@ -27,7 +27,7 @@ from lab.search.dispatch import Caps, dispatch
 from lab.search.generate import neighbourhood
 from lab.search.harvest import harvest
 from lab.search.predict import Band
-from lab.search.probe import Probe, probe
+from lab.search.probe import PAIRS, Probe, probe
 from lab.search.rank import Candidate, Limits, MetaLagrangianSearch, Ranked
 from lab.store import write_atomic
 
@@ -53,6 +53,7 @@ class Asked:
     convergence_eps: float = 0.0005
     workers: int = 2
     novelty: str | None = None
+    probe_pairs: int = PAIRS
     limits: Limits = field(default_factory=Limits)
 
 
@@ -187,7 +188,7 @@ def _ranked(
     anchors = [_floor(contract, lane_of(asked.root))]
     bytes_each = []
     for done, run in enumerate(runs, 1):
-        seen = probe(_asked_for(run), contract, bench)
+        seen = probe(_asked_for(run), contract, bench, asked.probe_pairs)
         anchors.append(checked(of_record(run.data, lane_of(asked.root), seen.rel_err), contract))
         bytes_each.append(run.archive_bytes / seen.n_bytes)
         monitor("probes of anchors", done, len(runs))
@@ -198,7 +199,7 @@ def _ranked(
     search = MetaLagrangianSearch(anchors=tuple(anchors), contract=contract, limits=asked.limits)
     lane = search.lanes()[lane_of(asked.root)]
     for done, found in enumerate(near, 1):
-        seen = probe(found, contract, bench)
+        seen = probe(found, contract, bench, asked.probe_pairs)
         answer = negative.check(lanes, contract.name, found.family, found.params, asked.novelty)
         probes[found.name] = Seen(recipe=found, probe=seen, answer=answer)
         n_bytes = round(seen.n_bytes * factor)

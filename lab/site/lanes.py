@@ -91,7 +91,7 @@ def _own(path: Path) -> Lane:
             title=facts.text(item, "title"),
             family=facts.text(item, "family"),
             origin=LAB,
-            status="dead",
+            status=str(item.get("state") or "dead"),
             tried=facts.text(item, "tried"),
             mechanism=facts.text(item, "mechanism"),
             numbers=_numbers(item["numbers"]),
