@@ -16,7 +16,6 @@ from lab.site import facts
 from lab.site import format as show
 
 _REPOSITORY = re.compile(r"^([\w.-]+/[\w.-]+?)(?:@[^:]*)?:")
-_LAST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ def load(external: Path) -> list[Era]:
             Era(
                 title="The archives of the contest, replayed",
                 says=f"{len(replays)} exact replays of public archives, from the mask coders to implicit decoders.",
-                points=_points([*public[:1], *public[-_LAST:]]),
+                points=_points(public),
             ),
         )
         if era.points

@@ -55,7 +55,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   const texts = new Map();
   const filter = () => {
     const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-    fitting = rows.filter((row) => {
+    fitting = !words.length && facet.selectedIndex === 0 ? rows : rows.filter((row) => {
       const content = (texts.get(row) ?? texts.set(row, row.textContent.toLowerCase()).get(row));
       return words.every((word) => content.includes(word)) && (facet.selectedIndex === 0 || facetOf(row) === facet.value);
     });
@@ -81,6 +81,11 @@ function virtual(table, body, columns) {
   };
   const [above, below] = [spacer(), spacer()];
 
+  const put = (from, count, before = "", after = "") => {
+    const shown = rows.slice(from, from + count);
+    shown.forEach((row, index) => row.setAttribute("aria-rowindex", from + index + 2));
+    body.replaceChildren(...[before, ...shown, after].filter(Boolean));
+  };
   const paint = (force) => {
     if (rows.length <= MANY) return;
     height ||= body.querySelector("tr:not(.spacer)")?.getBoundingClientRect().height || 40;
@@ -91,18 +96,17 @@ function virtual(table, body, columns) {
     first = from;
     above.firstChild.style.height = `${from * height}px`;
     below.firstChild.style.height = `${Math.max(0, rows.length - from - count) * height}px`;
-    body.replaceChildren(above, ...rows.slice(from, from + count), below);
+    put(from, count, above, below);
   };
   addEventListener("scroll", () => paint(false), { passive: true });
   addEventListener("resize", () => { height = 0; paint(true); });
-  addEventListener("beforeprint", () => { if (rows.length > MANY) body.replaceChildren(...rows); });
+  addEventListener("beforeprint", () => { if (rows.length > MANY) put(0, rows.length); });
   addEventListener("afterprint", () => paint(true));
 
   return (wanted) => {
     rows = wanted;
     table.setAttribute("aria-rowcount", rows.length + 1);
-    rows.forEach((row, index) => row.setAttribute("aria-rowindex", index + 2));
     if (rows.length > MANY) paint(true);
-    else body.replaceChildren(...rows);
+    else put(0, rows.length);
   };
 }
