@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy clean
+.PHONY: help setup site serve test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy bench-search clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,7 +43,7 @@ check: setup  ## lint and types
 	$(BIN)/ruff format --check lab tests build.py
 	$(BIN)/mypy
 
-bench: bench-evaluator bench-train bench-streams bench-entropy  ## every side-by-side measurement
+bench: bench-evaluator bench-train bench-streams bench-entropy bench-search  ## every side-by-side measurement
 
 bench-evaluator: setup  ## the official evaluator against the contest's own loop, on random weights
 	$(BIN)/python tests/benchmarks/bench_evaluator.py --inexact --json ledgers/benchmarks/evaluator.json
@@ -59,6 +59,9 @@ bench-inflate: setup  ## the decoder of the best kept run of each family, stage 
 
 bench-streams: setup  ## poses, weights, latents and selectors beside their entropy bounds
 	$(BIN)/python tests/benchmarks/bench_streams.py --json ledgers/benchmarks/streams.json
+
+bench-search: setup  ## ranking, overhead of a dispatch, and two workers against one
+	$(BIN)/python tests/benchmarks/bench_search.py --json ledgers/benchmarks/search.json
 
 clean:  ## remove what can be made again: public/ and .cache/
 	rm -rf .cache

@@ -28,6 +28,16 @@ def register(commands: Any) -> None:
     )
     _common(ranked)
     ranked.add_argument("--batch", type=Path, metavar="FILE", help="write what would be run, for `lab search dispatch`")
+    repacked = terminal.verb(
+        verbs,
+        "repack",
+        repack_,
+        help="a run's weights on fewer bits, and its side channels left out: exact bytes, and a band or a refusal",
+        example="lab search repack RUN_ID",
+        json_output=True,
+    )
+    repacked.add_argument("run", metavar="RUN_ID", help="a promoted run, whose archive the ledger keeps")
+    repacked.add_argument("--contract", default="minidrive")
     sent = terminal.verb(
         verbs,
         "dispatch",
@@ -146,6 +156,33 @@ def dispatch_(options: argparse.Namespace) -> int:
     done = sum("run" in row for row in batch.outcomes(batch.outcomes_path(options.batch)))
     terminal.say(f"{done} of {len(asked.rows)} done, outcomes in {batch.outcomes_path(options.batch).name}")
     return int(bool(failed))
+
+
+def repack_(options: argparse.Namespace) -> None:
+    """Show the repacks of a run."""
+    from lab import archive, contract
+    from lab.ledger import Ledger
+    from lab.search import rank, repack
+    from lab.search.anchors import of_record
+
+    under = contract.load(options.contract, options.ledgers)
+    store = Ledger(options.ledgers)
+    run = store.get(under, options.run)
+    data = store.archive(under.name, run.data["custody"]["archive_sha256"]).read_bytes()
+    payload = max((member.content for member in archive.parse(data, run.id)), key=len)
+    lane = f"{run.family}/repacks of {run.id}"
+    candidates = [
+        rank.Candidate(
+            name=made.name,
+            lane=lane,
+            rel_err=made.rel_err,
+            archive_bytes=len(data) - len(payload) + len(made.payload),
+        )
+        for made in repack.repacks(payload, run.family)
+    ]
+    search = rank.MetaLagrangianSearch(anchors=(of_record(run.data, lane, 0.0),), contract=under)
+    rows = rank.table(search.rank(candidates))
+    terminal.show(rows, ["candidate", "rel_err", "bytes", "band", "says"], as_json=options.json)
 
 
 def workers_(options: argparse.Namespace) -> None:
