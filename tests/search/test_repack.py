@@ -36,6 +36,7 @@ def test_implicit_repacks_shrink_with_their_bits_and_are_read_back() -> None:
         assert max(int(np.abs(codes).max()) for codes in content.codes.values()) <= 2 ** (bits - 1) - 1
 
 
+@pytest.mark.slow
 def test_semantic_repacks_leave_the_maps_alone() -> None:
     base = payload_of("range-mask-7ed72685")
     before = semantic.split(base)
