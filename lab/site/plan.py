@@ -45,6 +45,7 @@ from lab.site import (
     prose,
     race,
     tables,
+    throughput,
 )
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
@@ -111,7 +112,8 @@ def make(
     compared = axes.load(book.ledgers)
     files |= compared.files if compared else {}
     coded = coding.load(book.ledgers)
-    files |= {"data/benchmarks/entropy.json": book.ledgers / "benchmarks" / "entropy.json"} if coded else {}
+    files |= {f"data/{coding.FILE}": book.ledgers / coding.FILE} if coded else {}
+    files |= {f"data/{throughput.FILE}": book.ledgers / throughput.FILE} if throughput.load(book.ledgers) else {}
     searches, journals = calibration.load(book)
     files |= journals
     buried = lanes.load(book.ledgers)

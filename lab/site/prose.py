@@ -23,7 +23,7 @@ from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
 from lab.errors import LabError, SiteError
-from lab.site import cite, sanitize
+from lab.site import cite, sanitize, throughput
 from lab.site.book import Board, Book, Entry
 from lab.site.cite import Citation, Cited, NoRunYet
 from lab.site.coding import Coding
@@ -201,6 +201,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         "external": cite.external,
         "public": PublicRecord(desk.book.ledgers),
         "coding": Coding(desk.book.ledgers),
+        "throughput": throughput.load(desk.book.ledgers),
         "contract": board.contract if board else (desk.book.main.contract if desk.book.main else None),
         "site": desk.book.site,
     }
