@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import compiler, config
+from numba.core import compiler
 
+# Typed as anything: numba reads its settings from the environment, and its stubs leave out some options.
+_config: Any = numba.config
+_njit: Any = numba.njit
 _LIGHT = 1  # LLVM's level of optimisation for what a kernel takes in and optimises once more
 
 
@@ -44,26 +47,26 @@ def apart(function: Callable[..., Any]) -> Callable[..., Any]:
     return _inside(function, forceinline=False)
 
 
-class _Lightly(compiler.CompilerBase):  # type: ignore[misc]
+class _Lightly(compiler.CompilerBase):
     """numba's own pipeline at a low level of optimisation; its compiler lock is held meanwhile."""
 
     def define_pipelines(self) -> list[Any]:
         """The passes of every other kernel."""
-        return [compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)]
+        return [compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)]  # type: ignore[no-untyped-call]
 
     def compile_extra(self, func: Any) -> Any:
         """Compile, and leave the level as it was."""
-        level = config.OPT
-        config.OPT = type(level)(_LIGHT)
+        level = _config.OPT
+        _config.OPT = type(level)(_LIGHT)
         try:
-            return super().compile_extra(func)
+            return super().compile_extra(func)  # type: ignore[no-untyped-call]
         finally:
-            config.OPT = level
+            _config.OPT = level
 
 
 def _inside(function: Callable[..., Any], *, forceinline: bool) -> Callable[..., Any]:
     # Not cached: the kernel's own cache holds what became part of it.
-    compiled: Callable[..., Any] = numba.njit(
+    compiled: Callable[..., Any] = _njit(
         function, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_Lightly, forceinline=forceinline
     )
     return compiled
