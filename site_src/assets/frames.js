@@ -28,21 +28,34 @@ export class Stacked {
     this.video = Object.assign(document.createElement("video"), { muted: true, loop: true, playsInline: true, preload: "auto" });
     this.video.src = URL.createObjectURL(await (await fetched(this.src)).blob());
     await new Promise((done, fail) => { this.video.onloadeddata = done; this.video.onerror = () => fail(new Error("this browser cannot play it")); });
-    const named = (time) => Math.min(Math.floor(time * this.fps + 0.5), this.frames - 1);
     const tick = (_, facts) => {
       if (this.closed) return;
-      this.onframe(this.paused && this.wanted != null ? this.wanted : named(facts.mediaTime));
+      this.take(facts.mediaTime);
       this.video.requestVideoFrameCallback(tick);
     };
     const poll = () => {
       if (this.closed) return;
-      if (!this.paused) this.onframe(Math.min(Math.floor(this.video.currentTime * this.fps), this.frames - 1));
+      if (!this.paused) this.take(this.video.currentTime - 0.5 / this.fps);
       requestAnimationFrame(poll);
     };
     if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(tick);
     else requestAnimationFrame(poll);
-    this.video.addEventListener("seeked", () => { if (this.paused && this.wanted != null) this.onframe(this.wanted); });
+    this.video.addEventListener("seeked", () => { if (this.paused && this.wanted != null) this.take(this.wanted / this.fps); });
     for (const name of ["play", "pause"]) this.video.addEventListener(name, () => this.onstate());
+  }
+
+  // Hold one picture before any pane is cut from it: the video goes on while panes are drawn. A VideoFrame knows its own
+  // time; elsewhere the picture is copied, and the browser's word for the time stands.
+  take(time) {
+    this.held?.close?.();
+    if ("VideoFrame" in window) {
+      this.held = new VideoFrame(this.video);
+      time = this.held.timestamp / 1e6;
+    } else {
+      this.held = this.copy ??= Object.assign(document.createElement("canvas"), { width: this.video.videoWidth, height: this.video.videoHeight });
+      this.copy.getContext("2d").drawImage(this.video, 0, 0);
+    }
+    this.onframe(clamped(Math.floor(time * this.fps + 0.5), 0, this.frames - 1));
   }
 
   get paused() { return this.video.paused; }
@@ -66,12 +79,13 @@ export class Stacked {
   draw(context, pane, x, y, width, height) {
     const left = (pane % this.columns) * this.pitchX, top = Math.floor(pane / this.columns) * this.pitchY;
     const { canvas } = context;
-    context.drawImage(this.video, left + x, top + y, width, height, 0, 0, canvas.width, canvas.height);
+    context.drawImage(this.held, left + x, top + y, width, height, 0, 0, canvas.width, canvas.height);
   }
 
   close() {
     this.closed = true;
     this.video.pause();
+    this.held?.close?.();
     URL.revokeObjectURL(this.video.src);
   }
 }
@@ -93,10 +107,13 @@ class Reel {
 
   group(frame) { return this.firsts.findLastIndex((first) => first <= frame); }
 
-  // Frames of a group by number; one decoder at a time.
+  // Frames of a group by number; one decoder at a time. The group that was asked for last is the last to go.
   load(group) {
-    if (group >= this.starts.length) return null;
-    if (!this.groups.has(group)) {
+    const known = this.groups.get(group);
+    if (known) {
+      this.groups.delete(group);
+      this.groups.set(group, known);
+    } else {
       for (const [old, job] of this.groups) {
         if (this.groups.size < 2) break;
         this.groups.delete(old);
@@ -169,14 +186,11 @@ export class Lockstep {
     let start = performance.now() - (this.at * 1000) / this.fps;
     while (!this.paused && this.round === round && !this.closed) {
       const now = await new Promise(requestAnimationFrame);
-      let frame = Math.floor(((now - start) * this.fps) / 1000);
-      if (frame >= this.frames) { start = now; frame = 0; }
-      if (frame === this.at || frame < 0) continue;
-      const begun = performance.now();
-      for (const reel of this.reels) reel.load(reel.group(frame) + 1);
+      const due = Math.floor(((now - start) * this.fps) / 1000), frame = due % this.frames;
+      if (due <= this.at) continue;
       if (!(await this.show(frame))) break;
-      const late = performance.now() - begun;
-      if (late > 500 / this.fps) start += late;
+      for (const reel of this.reels) reel.load((reel.group(frame) + 1) % reel.starts.length);
+      if (due !== frame || performance.now() - now > 500 / this.fps) start = performance.now() - (frame * 1000) / this.fps;
     }
   }
 

@@ -76,6 +76,8 @@ def make(
     ledger, ids, totals = Ledger(ledgers), {}, {}
     for index, (slug, parent, changed, n_bytes, segnet, posenet) in enumerate(runs):
         pairs = spread(index, n_pairs, segnet, posenet)
+        pixels = size[0] // 2 * (size[1] // 2)  # a share of the model grid is a whole number of its pixels
+        pairs = [(round(share * pixels) / pixels, error) for share, error in pairs]
         payload = random.Random(index).randbytes(n_bytes - 120)
         data = archive.write(payload)
         digest = custody.sha256_bytes(data)
