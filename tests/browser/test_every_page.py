@@ -94,7 +94,7 @@ def test_the_first_key_reaches_the_content_and_focus_is_always_seen(visit: Any, 
             hidden = page.evaluate(
                 """() => {
                   const one = document.activeElement, style = getComputedStyle(one), area = one.getBoundingClientRect();
-                  if (one === document.body || one.closest('svg')) return null; // marks of charts: their table is the way
+                  if (one === document.body || one.closest('svg')) return null; // marks have a table
                   const bare = style.outlineStyle === 'none' && style.boxShadow === 'none';
                   const away = area.width < 1 || area.bottom < 0 || area.top > innerHeight;
                   return bare || away ? one.outerHTML.slice(0, 99) : null;
