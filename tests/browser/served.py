@@ -56,7 +56,9 @@ class Served:
 @contextmanager
 def serve(root: Path, fps: str) -> Iterator[Served]:
     """Build the site of a synthetic ledger beside the real record of the contest and serve it."""
-    made = shelf.make(root, size=(218, 290), n_pairs=N_FRAMES // 2, runs=shelf.RUNS[:9], clips=CLIPS, fps=fps)
+    made = shelf.make(
+        root, size=(218, 290), n_pairs=N_FRAMES // 2, runs=shelf.RUNS[:9], clips=CLIPS, fps=fps, whole_pixels=True
+    )
     for name in ("external", "benchmarks", "negative"):
         shutil.copytree(ROOT / "ledgers" / name, made.ledgers / name)
     leave_answers(made)
