@@ -12,6 +12,7 @@ Two builds of one tree are byte-identical: dates come from records, never from t
 from __future__ import annotations
 
 import argparse
+import gc
 import getpass
 import platform
 import sys
@@ -81,6 +82,7 @@ def main() -> int:
     """Build; 0 done, 1 refused with one clear line and the old site untouched."""
     asked = arguments()
     started = time.monotonic()
+    gc.disable()  # what a build makes it keeps to its end, so that looking for garbage only costs
     try:
         tree, facts, planned = build(
             asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True), asked.redact

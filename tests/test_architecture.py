@@ -26,6 +26,7 @@ BOOK = {
     "relocation": {"archive", "custody", "errors"},
     "schema": {"contract", "errors"},
     "store": {"errors"},
+    "shares": set(),
     "facts": {
         "archive",
         "contract",

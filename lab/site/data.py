@@ -9,11 +9,10 @@ from typing import Any
 
 from lab import custody
 from lab.errors import MediaMissing
-from lab.site import sanitize
+from lab.site import index, sanitize
 from lab.site.book import Book, Entry, Shelf
 
 Content = bytes | Path
-EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
 
 
 def dump(value: Any) -> bytes:
@@ -30,9 +29,9 @@ def field(record: Mapping[str, Any], path: str) -> Any:
 
 
 def ledger_json(shelf: Shelf) -> bytes:
-    """The public records of a contract, oldest first."""
+    """The public records of a contract, oldest first, one a line."""
     contract = shelf.contract
-    return dump(
+    head = dump(
         {
             "schema": "lab.ledger/1",
             "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
@@ -43,16 +42,12 @@ def ledger_json(shelf: Shelf) -> bytes:
                 "posenet": contract.formula.posenet,
                 "rate": contract.formula.rate,
             },
-            "runs": [dict(entry.data) for entry in shelf.entries],
         }
     )
-
-
-def with_evidence(shelf: Shelf) -> list[Entry]:
-    """The runs whose evidence is published."""
-    if len(shelf.entries) <= EVIDENCE_RUN_LIMIT:
-        return list(shelf.entries)
-    return [entry for entry in shelf.entries if entry.run.verdict == "promoted"][:EVIDENCE_RUN_LIMIT]
+    runs = ",\n".join(
+        json.dumps(entry.data, sort_keys=True, ensure_ascii=True, allow_nan=False) for entry in shelf.entries
+    )
+    return head.removesuffix(b"\n}\n") + b',\n "runs": [\n' + runs.encode() + b"\n ]\n}\n"
 
 
 def evidence_url(entry: Entry, name: str) -> str:
@@ -71,7 +66,9 @@ def files(book: Book) -> dict[str, Content]:
     for shelf in book.shelves:
         folder = f"data/{shelf.contract.name}"
         tree[f"{folder}/ledger.json"] = ledger_json(shelf)
-        for entry in with_evidence(shelf):
+        if index.is_long(shelf):
+            tree[index.url(shelf)[1:]] = index.rows(shelf)
+        for entry in shelf.entries:
             for item in entry.evidence:
                 tree[evidence_url(entry, item.name)[1:]] = item.path
         for entry in shelf.entries:

@@ -100,7 +100,7 @@ def lines(board: Board) -> list[tuple[Step, ...]]:
     ]
 
 
-def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour]:
+def neighbourhood(entry: Entry, board: Board, limit: int) -> list[Neighbour]:
     """Parent, siblings and children of a run, each with the delta against its own true parent."""
     tried = board.children
     found: list[Neighbour] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lab.errors import SiteError
-from lab.site import against, data, details, drawn, feeds, figures, lineage, prose, training
+from lab.site import against, data, details, drawn, feeds, figures, index, lineage, prose, training
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Clip
 from lab.site.data import Content
@@ -17,6 +19,11 @@ from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
 
 TOP = 8
+ROWS, PLAIN_ROWS = 12, 6  # of the table of parent, siblings and children
+SURROUNDINGS = (
+    *("runtime_sha256", "runtime_bytes", "evaluator_sha256", "source_sha256", "networks", "commit", "dirty", "walls"),
+    *("device", "decoder", "exact_arithmetic", "versions", "machine"),
+)
 KINDS = ("added", "changed", "fixed", "removed", "format")
 
 
@@ -67,7 +74,7 @@ def landing(
         "trajectory": figures.trajectory(board) if board else None,
         "families": board.families if board else [],
         "lines": lineage.lines(board) if board else [],
-        "neighbours": lineage.neighbourhood(best, board) if best and board else [],
+        "neighbours": lineage.neighbourhood(best, board, ROWS) if best and board else [],
         "others": [shelf for shelf in book.shelves if shelf is not book.main],
         "notebook": notebook,
         "eras": past[0],
@@ -101,10 +108,13 @@ def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
     """
     pages = [sheet("/ledger/", shelves=book.shelves, has_searches=has_searches)]
     for shelf in book.shelves:
+        long = index.is_long(shelf)
         boards = [
-            (board, [f for f in (figures.score_vs_bytes(board), figures.trajectory(board)) if f])
+            (board, [f for f in (figures.score_vs_bytes(board), None if long else figures.trajectory(board)) if f])
             for board in shelf.boards
         ]
+        ordered = sorted(shelf.current, key=lambda entry: (entry.total, entry.id))
+        parts = index.parts(ordered) if long else []
         pages.append(
             Page(
                 url=shelf.url,
@@ -112,17 +122,31 @@ def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
                 searched=False,
                 title=f"Ledger of {shelf.contract.name}",
                 description=f"{len(shelf.current)} runs measured under the contract {shelf.contract.name}.",
-                context={"shelf": shelf, "boards": boards, "deltas": _deltas(shelf)},
+                context={
+                    "shelf": shelf,
+                    "boards": boards,
+                    "deltas": index.deltas(shelf),
+                    "shown": ordered[: index.SHOWN] if long else ordered,
+                    "index_url": index.url(shelf) if long else "",
+                    "parts": parts,
+                },
                 nav="/ledger/",
-                modules=("chart", "table"),
+                modules=("chart", "rows" if long else "table"),
             )
         )
+        pages += [
+            Page(
+                url=index.part_url(shelf, number),
+                template="ledger-part.html",
+                searched=False,
+                title=f"Ledger of {shelf.contract.name}, part {number}",
+                description=f"Part {number} of {len(parts)} of the runs under {shelf.contract.name}, best score first.",
+                context={"shelf": shelf, "number": number, "parts": parts, "rows": rows},
+                nav="/ledger/",
+            )
+            for number, rows in enumerate(parts, 1)
+        ]
     return pages
-
-
-def _deltas(shelf: Shelf) -> dict[str, lineage.Delta | None]:
-    """The delta of every run against its true parent, by run id; runs of different boards do not meet."""
-    return {entry.id: lineage.from_parent(entry, board) for board in shelf.boards for entry in board.entries}
 
 
 def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
@@ -131,23 +155,37 @@ def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -
 
 
 def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> Page:
+    modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
+    return Page(
+        url=entry.url,
+        template="run.html",
+        searched=False,
+        title=entry.slug,
+        description=str(entry.data["recipe"]["question"])[:200],
+        context=partial(_run_values, entry, shelf, media, files),
+        nav="/ledger/",
+        modules=modules,
+    )
+
+
+def _run_values(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> dict[str, Any]:
     board = next((board for board in shelf.boards if entry.id in board.by_id), None)
     parent = shelf.by_id.get(entry.parent or "")
     best = board.frontier if board else None
     compared, roles = [entry], ["this run"]
     for other, role in ((parent, "parent"), (best, "frontier")):
-        if other and board and other.id in board.by_id and other not in compared:
+        if other and board and other.id in board.by_id and all(other is not one for one in compared):
             compared.append(other)
             roles.append(role)
     published = {item.name: data.evidence_url(entry, item.name) for item in entry.evidence}
-    context = {
+    return {
         "entry": entry,
         "shelf": shelf,
         "parent": parent,
         "best": best,
         "delta": lineage.from_parent(entry, board) if board else None,
         "against_best": lineage.delta(entry, best) if best and best is not entry else None,
-        "terms": figures.terms(compared, roles),
+        "terms": [] if entry.plain else figures.terms(compared, roles),
         "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
         "units": details.units(entry),
         "training": details.training(entry),
@@ -157,24 +195,14 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "tails": drawn.tails(entry),
         "timeline": drawn.timeline(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
-        "neighbours": lineage.neighbourhood(entry, board) if board else [],
+        "neighbours": lineage.neighbourhood(entry, board, PLAIN_ROWS if entry.plain else ROWS) if board else [],
+        "surroundings": json.dumps([entry.data["custody"].get(name) for name in SURROUNDINGS], sort_keys=True),
         "parameters": _parameters(entry, parent),
         "media": media,
         "evidence": [(item, published[item.name]) for item in entry.evidence if published[item.name][1:] in files],
         "archive_url": data.archive_url(entry) if entry.archive else "",
         "byte_price": entry.contract.formula.byte_price(entry.contract.source.bytes),
     }
-    modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
-    return Page(
-        url=entry.url,
-        template="run.html",
-        searched=False,
-        title=entry.slug,
-        description=str(entry.data["recipe"]["question"])[:200],
-        context=context,
-        nav="/ledger/",
-        modules=modules,
-    )
 
 
 def _maps(

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lab import custody
+from lab import custody, shares
 from lab.errors import SiteError
 from lab.site import bundle, details, feeds, figures, laws, sanitize
 from lab.site import format as show
@@ -36,8 +36,24 @@ def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environmen
     )
     formats = ("score", "full", "byte_count", "size", "signed", "signed_bytes", "percent", "scientific", "seconds")
     found.filters.update({name: getattr(show, name) for name in (*formats, "plain", "short_digest", "date")})
-    found.globals.update(asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score)
+    found.globals.update(
+        asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score, once=Once()
+    )
     return found
+
+
+class Once:
+    """Pieces of pages that are drawn once and stand on many, kept by a key that decides all that they print."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ...], Any] = {}
+
+    def __call__(self, macro: Callable[..., Any], *arguments: Any, key: str = "") -> Any:
+        """What a macro prints; `key` stands for its arguments where they are no texts."""
+        name = (str(getattr(macro, "name", "")), *((key,) if key else arguments))
+        if name not in self._kept:
+            self._kept[name] = macro(*arguments)
+        return self._kept[name]
 
 
 def split_score(value: float) -> tuple[str, str]:
@@ -117,7 +133,12 @@ def render(
     for page in plan.pages:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        tree[page.path] = one(page, found)
+        tree[page.path] = b""
+    for name in found.list_templates(extensions=["html"]):  # compiled once, before workers are forked
+        found.get_template(name)
+    shares_of_pages = shares.spread(lambda some: [one(page, found) for page in some], plan.pages)
+    rendered = (html for share in shares_of_pages for html in share)
+    tree.update(zip((page.path for page in plan.pages), rendered, strict=True))
     tree.update(indexer(tree) if indexer else {})
     tree[bundle.RELEASE] = bundle.release(plan.book, tree)
     tree[bundle.BUNDLE] = bundle.bundle(plan.book, templates, tree)
@@ -126,7 +147,7 @@ def render(
 
 def one(page: Page, found: jinja2.Environment) -> bytes:
     """One page as bytes, its links relative, so that the site works below any address."""
-    html = found.get_template(page.template).render(page=page, **page.context)
+    html = found.get_template(page.template).render(page=page, **page.values)
     if page.url != "/404.html":
         depth = page.url.count("/") - 1
         html = _ROOTED.sub(rf"\g<1>{'../' * depth or './'}", html)

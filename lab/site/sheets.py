@@ -6,7 +6,7 @@ question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from typing import Any
 class Page:
     """One page: its address, its template and everything that the template prints. `modules`: scripts it may load.
 
+    `context` may be a function that decides the values when the page is rendered, perhaps in another process.
     `nav` is the address of the page under which the masthead files it, `short` what the masthead calls it; `searched`
     pages are in the search index.
     """
@@ -23,11 +24,16 @@ class Page:
     template: str
     title: str
     description: str
-    context: Mapping[str, Any]
+    context: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
     nav: str = ""
     short: str = ""
     modules: tuple[str, ...] = ()
     searched: bool = True
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What its template prints; of a page whose values are decided late, decided now."""
+        return self.context() if callable(self.context) else self.context
 
     @property
     def path(self) -> str:
