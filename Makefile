@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve test test-slow test-browser check bench bench-evaluator bench-train bench-streams bench-entropy clean
+.PHONY: help setup site serve preview test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy bench-search clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,8 +29,30 @@ site: setup  ## one fresh experiment on the embedded contract, then the site in 
 serve: setup  ## local preview of public/
 	$(BIN)/python build.py --serve
 
+preview: setup  ## public/ under the host's own runtime, with no connection to outside (Node 20 and wrangler, about 195 MB)
+	@test -x node_modules/.bin/wrangler || npm install --no-save --silent wrangler@4.86.0
+	WRANGLER_SEND_METRICS=false CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_HIDE_BANNER=true CI=1 \
+	  node_modules/.bin/wrangler dev --ip 127.0.0.1 --port 8788 --local --show-interactive-dev-session=false
+
 test: setup  ## the whole test suite (two workers, one torch thread each)
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not bench'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not bench and not browser'
+
+BROWSER := $(VENV)/browser
+export LAB_BROWSER_TOOLS := $(CURDIR)/$(BROWSER)
+
+# Playwright comes from pip and drives Debian's chromium; axe-core (MPL-2.0) and vnu (MIT, a jar) come from npm, for
+# these tests alone. Nothing here downloads a browser.
+$(BROWSER)/.installed: pyproject.toml Makefile $(STAMP)
+	@{ command -v chromium || command -v google-chrome; } > /dev/null && command -v java > /dev/null && command -v npm > /dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends chromium default-jre-headless npm; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(BROWSER) axe-core@4.14.1 vnu-jar@26.9.27
+	@touch $@
+
+test-browser: $(BROWSER)/.installed  ## pages in a real Chromium: exact frames, axe, vnu, keyboard, no scripts, 320 px
+	LAB_BROWSER=required $(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
+
+test-cluster: setup  ## kill the worker, the scheduler and the driver of a real local cluster
+	$(BIN)/python -m pytest -n 0 tests/search/test_cluster.py
 
 test-slow: setup  ## the checks that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow
@@ -40,7 +62,7 @@ check: setup  ## lint and types
 	$(BIN)/ruff format --check lab tests build.py
 	$(BIN)/mypy
 
-bench: bench-evaluator bench-train bench-streams bench-entropy  ## every side-by-side measurement
+bench: bench-evaluator bench-train bench-streams bench-entropy bench-search  ## every side-by-side measurement
 
 bench-evaluator: setup  ## the official evaluator against the contest's own loop, on random weights
 	$(BIN)/python tests/benchmarks/bench_evaluator.py --inexact --json ledgers/benchmarks/evaluator.json
@@ -51,8 +73,14 @@ bench-train: setup  ## pairs per second of every post-filter in training, agains
 bench-entropy: setup  ## class maps through general, picture, video and published coders, and ours
 	$(BIN)/python tests/benchmarks/bench_entropy.py --json ledgers/benchmarks/entropy.json
 
+bench-inflate: setup  ## the decoder of the best kept run of each family, stage by stage
+	$(BIN)/python tests/benchmarks/bench_inflate.py --json ledgers/benchmarks/inflate.json
+
 bench-streams: setup  ## poses, weights, latents and selectors beside their entropy bounds
 	$(BIN)/python tests/benchmarks/bench_streams.py --json ledgers/benchmarks/streams.json
+
+bench-search: setup  ## ranking, overhead of a dispatch, and two workers against one
+	$(BIN)/python tests/benchmarks/bench_search.py --json ledgers/benchmarks/search.json
 
 clean:  ## remove what can be made again: public/ and .cache/
 	rm -rf .cache

@@ -12,6 +12,7 @@ Two builds of one tree are byte-identical: dates come from records, never from t
 from __future__ import annotations
 
 import argparse
+import gc
 import getpass
 import platform
 import sys
@@ -21,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, redact, render
+from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, redact, render, search, tables
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
@@ -46,10 +47,9 @@ def build(
     """The checked tree of the whole site, in memory; nothing was written but caches."""
     guard = gate(intake.load_site(SOURCE / "site.toml"))
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
-    entries = [entry for shelf in shelves.shelves for entry in shelf.current]
-    media = clips.prepare(entries, CACHE, monitor)
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
-    tree = render.render(planned, TEMPLATES)
+    media = clips.prepare(shelves, CACHE, monitor)
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves))
+    tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
     return tree, check.check(tree, guard), planned
 
 
@@ -82,6 +82,7 @@ def main() -> int:
     """Build; 0 done, 1 refused with one clear line and the old site untouched."""
     asked = arguments()
     started = time.monotonic()
+    gc.disable()  # what a build makes it keeps to its end, so that looking for garbage only costs
     try:
         tree, facts, planned = build(
             asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True), asked.redact

@@ -5,6 +5,7 @@ A damaged record does not hide the next one: each finding names its record, and 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from lab.ledger import Ledger, Run, identity_of
 
 Monitor = Callable[[str, int, int], None]
 _HOUSEKEEPING = (".lock",)
-_EVIDENCE = {"report.txt", "evaluation.json", "anatomy.json", "recipe.toml", "pairs.csv", facts.REPLAY_FILE}
-_EVIDENCE |= set(traces.PLACES)
+_EVIDENCE = {"report.txt", "evaluation.json", "anatomy.json", "recipe.toml", "pairs.csv"}
+_EVIDENCE |= {facts.REPLAY_FILE, facts.ANSWERS_FILE, *traces.PLACES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,38 @@ def verify(ledgers: Path, monitor: Monitor = lambda *_: None) -> Audit:
         findings += _links(name, runs)
         findings += _strays(name, ledger, {path.stem for path in paths}, runs)
     return Audit(records=records, graded=graded, findings=tuple(findings))
+
+
+def sweep(ledgers: Path, *, remove: bool) -> list[str]:
+    """What killed writers left behind: evidence, clips, archives, runtimes and states that no record names.
+
+    Each contract's lock is held meanwhile, so nothing of a run that is being entered is taken for a stray. Other
+    strays are left where they are: somebody put them there.
+
+    Args:
+        ledgers: root of the ledgers.
+        remove: delete them; otherwise they are only named.
+
+    Returns:
+        where each lies, below the root.
+
+    Raises:
+        LedgerError: a record does not load, so that nobody knows what it names; nothing is deleted.
+    """
+    ledger, left = Ledger(ledgers), []
+    for name in ledger.contracts():
+        contract = contracts.load(name, ledgers)
+        with ledger.locked(name):
+            runs = ledger.runs(contract)
+            stems = {path.stem for path in (ledger.folder(name) / "runs").glob("*.json")}
+            for finding in _strays(name, ledger, stems, runs):
+                parts = Path(finding.where).parts
+                if finding.rule == "stray" and len(parts) == 3 and parts[1] != "runs":
+                    left.append(finding.where)
+                    if remove:
+                        path = ledgers / finding.where
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return left
 
 
 def _record(run: Run, contract: Contract, ledger: Ledger) -> Iterator[Finding]:

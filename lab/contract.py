@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from lab.errors import ContractError
 
 SHIPPED = Path(__file__).parent / "contracts"
 FILE_NAME = "contract.toml"
+_FREE = ("root", "title", "note", "kind", "digest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +119,16 @@ class Contract:
     formula: Formula
     time_limit_s: int
     note: str = ""
+    digest: str = field(init=False, compare=False)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what the contract fixes; its title, note and place on disk do not count."""
-        fixed = asdict(self)
-        for free in ("root", "title", "note", "kind"):
-            fixed.pop(free)
-        return hashlib.sha256(json.dumps(fixed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    def __post_init__(self) -> None:
+        """Decide `digest`, the SHA-256 of what the contract fixes; title, note and place on disk do not count."""
+        fixed = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _FREE}
+        for name in ("source", "formula"):
+            fixed[name] = asdict(fixed[name])
+        fixed["networks"] = {name: asdict(network) for name, network in self.networks.items()}
+        text = json.dumps(fixed, sort_keys=True, separators=(",", ":"))
+        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
 
     @property
     def source_path(self) -> Path:

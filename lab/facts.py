@@ -23,6 +23,7 @@ from lab.evidence import Facts, Replay
 EVIDENCE_LIMIT_BYTES = 16 << 20
 ARCHIVE_KEEP_BYTES = 1_000_000
 REPLAY_FILE = "replay.json"
+ANSWERS_FILE = "answers.png"
 REPLAY_SCHEMA = "lab.replay/1"
 # Parts of evaluation.json that repeat the record.
 _REPEATED = ("contract", "contract_sha256", "evaluation", "score", "rates", "custody")

@@ -56,6 +56,10 @@ class Run:
         """Recipe slug and eight digits that name the result."""
         return str(self.data["id"])
 
+    def order(self) -> tuple[str, str]:
+        """Where it stands among others: by time of recording, then by id."""
+        return str(self.data["recorded_at"]), self.id
+
     @property
     def contract(self) -> str:
         """Name of the contract under which it was measured."""
@@ -194,8 +198,11 @@ class Ledger:
         Raises:
             LedgerError: a record is not readable or does not hold together.
         """
-        found = [self._read(path, contract) for path in sorted((self.folder(contract.name) / "runs").glob("*.json"))]
-        return sorted(found, key=lambda run: (str(run.data["recorded_at"]), run.id))
+        return sorted((self.read(path, contract) for path in self.record_paths(contract)), key=Run.order)
+
+    def record_paths(self, contract: Contract) -> list[Path]:
+        """The files of every record of a contract, in order of their ids."""
+        return sorted((self.folder(contract.name) / "runs").glob("*.json"))
 
     def get(self, contract: Contract, identifier: str) -> Run:
         """One record; a unique prefix of its id is enough.
@@ -205,10 +212,10 @@ class Ledger:
         """
         path = self.record_path(contract.name, identifier)
         if path.is_file():
-            return self._read(path, contract)
+            return self.read(path, contract)
         near = sorted(item.stem for item in path.parent.glob("*.json") if item.stem.startswith(identifier))
         if len(near) == 1:
-            return self._read(path.with_name(near[0] + ".json"), contract)
+            return self.read(path.with_name(near[0] + ".json"), contract)
         raise LedgerError(
             f"run {identifier!r} of {contract.name}",
             expected="one record",
@@ -336,7 +343,8 @@ class Ledger:
             f"record {identifier}", expected="a free id", found="a record", fix="records are never edited; supersede it"
         )
 
-    def _read(self, path: Path, contract: Contract) -> Run:
+    def read(self, path: Path, contract: Contract) -> Run:
+        """One record from its file, with the errors of `runs`."""
         where = f"{contract.name}/runs/{path.name}"
         try:
             if path.stat().st_size > RECORD_LIMIT_BYTES:

@@ -26,6 +26,7 @@ BOOK = {
     "relocation": {"archive", "custody", "errors"},
     "schema": {"contract", "errors"},
     "store": {"errors"},
+    "shares": set(),
     "facts": {
         "archive",
         "contract",
@@ -41,6 +42,9 @@ BOOK = {
     "states": {"contract", "errors", "schema", "store"},
     "ledger": {"contract", "custody", "errors", "evidence", "facts", "runtime", "schema", "states", "store"},
     "audit": {"contract", "custody", "errors", "evidence", "facts", "ledger", "runtime", "schema", "traces"},
+    "negative": {"contract", "errors", "ledger", "schema", "store"},
+    "hypotheses": {"contract", "errors", "ledger", "negative", "schema", "store"},
+    "projection": {"contract", "errors", "hypotheses", "ledger", "negative", "schema"},
     "export": {"errors", "ledger", "schema"},
     "walls": set(),
     "replay": {"archive", "custody", "errors", "walls"},
@@ -86,7 +90,7 @@ BENCH = {
     },
 }
 # Rooms that may reach everything: they tie bench and book together.
-TOP = {"cli", "experiment", "judge", "preflight", "record", "refresh", "search", "__main__", "__init__"}
+TOP = {"answers", "cli", "experiment", "judge", "preflight", "record", "refresh", "search", "__main__", "__init__"}
 HEAVY = {"torch", "numba", "numpy", "av"}
 LINE_LIMIT = 400
 

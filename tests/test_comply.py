@@ -266,6 +266,16 @@ def test_what_the_caller_expects_must_come(built: Path) -> None:
     assert "final.expected" in broken(built, None, contest_final=True)
 
 
+def test_a_packet_of_another_state_of_its_contract_is_told_so(built: Path) -> None:
+    contract = a_contract(built.parent / "now")
+    edit(built / "evaluation.json", contract_sha256="ab" * 32)
+    said = [item.what for item in comply.check(built, contract).failed() if item.rule == "evaluation.contract"]
+    assert len(said) == 1 and "abababababababab" in said[0] and "has to be judged under that" in said[0]
+    edit(built / "evaluation.json", contract="another")
+    said = [item.what for item in comply.check(built, contract).failed() if item.rule == "evaluation.contract"]
+    assert said == [f"contract {contract.name} in the state {contract.digest[:16]}"]
+
+
 def test_a_check_that_cannot_be_made_fails(built: Path) -> None:
     """Without a contract nobody can say how many samples there should be."""
     assert "evaluation.contract" in broken(built, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def tracked() -> list[Path]:
 @pytest.mark.parametrize("line", re.findall(r"^    lab (.+)$", README, flags=re.MULTILINE))
 def test_every_lab_command_of_the_readme_parses(line: str) -> None:
     assert cli.parser().parse_args(line.split()).call
+
+
+@pytest.mark.parametrize("name", re.findall(r"^    python -m (\S+)$", README, flags=re.MULTILINE))
+def test_every_module_that_the_readme_runs_can_be_run(name: str) -> None:
+    done = subprocess.run([sys.executable, "-m", name, "--help"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
 
 
 @pytest.mark.parametrize("goal", sorted(set(re.findall(r"(?:`|    )make ([a-z-]+)", README))))

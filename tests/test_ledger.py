@@ -177,6 +177,31 @@ def test_an_audit_sees_strays(made: Contract, ledger: Ledger, tmp_path: Path) ->
     assert {"record", "stray"} <= rules(tmp_path)
 
 
+def test_a_sweep_takes_what_killed_writers_left_and_nothing_else(
+    made: Contract, ledger: Ledger, tmp_path: Path
+) -> None:
+    run = enter(ledger, made)
+    kept = sorted(path for path in ledger.folder(NAME).rglob("*") if path.is_file())
+    ghost = ledger.folder(NAME) / "evidence" / "ghost-00000000"
+    ghost.mkdir()
+    (ghost / "report.txt").write_text("x")
+    ledger.archive(NAME, "ab" * 32).write_bytes(b"x")
+    notes = [ledger.folder(NAME) / "runs" / "notes.txt", ledger.evidence(NAME, run.id) / "better.txt"]
+    for note in notes:
+        note.write_text("somebody's")
+    left = audit.sweep(tmp_path, remove=False)
+    assert left == [f"{NAME}/evidence/ghost-00000000", f"{NAME}/archives/{'ab' * 32}.zip"]
+    assert ghost.is_dir()
+    assert audit.sweep(tmp_path, remove=True) == left
+    assert sorted(path for path in ledger.folder(NAME).rglob("*") if path.is_file()) == sorted([*kept, *notes])
+    assert audit.sweep(tmp_path, remove=True) == []
+    ghost.mkdir()
+    ledger.record_path(NAME, run.id).write_bytes(b"\x00torn")
+    with pytest.raises(LedgerError):
+        audit.sweep(tmp_path, remove=True)
+    assert ghost.is_dir()
+
+
 def test_an_audit_sees_a_kept_runtime_or_archive_that_is_another(
     made: Contract, ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -302,6 +327,8 @@ def kill_writers(root: Path, made: Contract, kills: int, seed: int) -> None:
     # A process may die between its evidence and its record; that evidence is a stray, never half a record.
     assert {finding.rule for finding in found.findings} <= {"stray"}
     assert sum(finding.rule == "stray" for finding in found.findings) <= 3 * kills
+    audit.sweep(root, remove=True)
+    assert not audit.verify(root).findings
     for folder in ("runs", "evidence"):
         assert not list((ledger.folder(NAME) / folder).glob(".*-*"))
 

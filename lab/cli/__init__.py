@@ -29,6 +29,8 @@ GROUPS = (
     "terms",
     "anatomy",
     "search",
+    "negative",
+    "status",
     "mask",
     "lossless",
 )
@@ -42,6 +44,15 @@ def checkout() -> Path:
             return folder
     around = Path(__file__).resolve().parents[2]
     return around if (around / "ledgers").is_dir() else here
+
+
+def place(options: argparse.Namespace) -> argparse.Namespace:
+    """Say in the options where this process finds its checkout, ledger and cache."""
+    options.root = checkout()
+    named = getattr(options, "ledgers", None)
+    options.ledgers = named or Path(os.environ.get("LAB_LEDGERS", options.root / "ledgers"))
+    options.cache = Path(os.environ.get("LAB_CACHE", options.root / ".cache"))
+    return options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,10 +73,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     options = parser().parse_args(arguments)
-    root = checkout()
-    options.root = root
-    options.ledgers = options.ledgers or Path(os.environ.get("LAB_LEDGERS", root / "ledgers"))
-    options.cache = Path(os.environ.get("LAB_CACHE", root / ".cache"))
+    place(options)
     try:
         return int(options.call(options) or 0)
     except (LabError, ValueError, OSError) as error:

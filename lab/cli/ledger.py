@@ -1,4 +1,4 @@
-"""`lab ledger list | show | verify | export | schema | import`: what is on record, ours and what others published."""
+"""`lab ledger list | show | verify | answers | sweep | export | schema | import`: our records, and others'."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the verbs of this group."""
-    verbs = terminal.group(commands, "ledger", help="what is on record: list, show, verify, export, schema, import")
+    verbs = terminal.group(commands, "ledger", help="what is on record: list, verify, sweep, export, import...")
     listed = terminal.verb(
         verbs, "list", list_, help="every run, best first", example="lab ledger list", json_output=True
     )
@@ -32,6 +32,19 @@ def register(commands: Any) -> None:
         example="lab ledger verify",
         json_output=True,
     )
+    sweep = terminal.verb(
+        verbs, "sweep", sweep_, help="name what killed writers left without a record", example="lab ledger sweep"
+    )
+    sweep.add_argument("--remove", action="store_true", help="delete it too")
+    answers = terminal.verb(
+        verbs,
+        "answers",
+        answers_,
+        help="inflate recorded runs again and keep SegNet's class maps beside them, for the page that compares runs",
+        example="lab ledger answers RUN_ID",
+    )
+    answers.add_argument("runs", metavar="RUN_ID", nargs="+")
+    answers.add_argument("--contract", help="where they are recorded (default: wherever the id is found)")
     export = terminal.verb(
         verbs, "export", export_, help="all runs as one table", example="lab ledger export --format csv -o runs.csv"
     )
@@ -115,6 +128,29 @@ def verify_(options: argparse.Namespace) -> int:
     verdict = f"{len(found.findings)} things do not hold" if found.findings else "all hold together"
     terminal.say(f"{found.records} records ({grades or 'none graded'}): {verdict}")
     return 1 if found.findings else 0
+
+
+def sweep_(options: argparse.Namespace) -> None:
+    """Name, or delete, what no record names."""
+    from lab import audit
+
+    left = audit.sweep(options.ledgers, remove=options.remove)
+    for where in left:
+        terminal.say(where)
+    done = "deleted" if options.remove else "left by killed writers; `lab ledger sweep --remove` deletes"
+    terminal.say(f"{len(left)} {done}" if left else "nothing is left behind")
+
+
+def answers_(options: argparse.Namespace) -> None:
+    """Keep the class maps of recorded runs."""
+    from lab import answers, contract
+    from lab.cli.run import bench
+
+    for identifier in options.runs:
+        under = contract.load(options.contract or locate(options, identifier), options.ledgers)
+        with terminal.progress() as monitor:
+            kept = answers.keep(identifier, under, bench(options), monitor)
+        terminal.say(f"{kept.parent.name}: {kept.name}, {kept.stat().st_size:,} bytes")
 
 
 def export_(options: argparse.Namespace) -> None:

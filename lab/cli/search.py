@@ -1,19 +1,23 @@
-"""`lab search rank | loop`: what to run next, and the closed loop that runs it."""
+"""`lab search rank | dispatch | workers | loop`: what to run next, where to run it, and the closed loop around both."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.cli import terminal
 
 if TYPE_CHECKING:
+    from lab.recipe import Recipe
     from lab.search.loop import Cycle
 
 
 def register(commands: Any) -> None:
     """Add the verbs of this group."""
-    verbs = terminal.group(commands, "search", help="what to run next: rank, loop")
+    verbs = terminal.group(commands, "search", help="what to run next: rank, dispatch, workers, loop")
     ranked = terminal.verb(
         verbs,
         "rank",
@@ -23,6 +27,39 @@ def register(commands: Any) -> None:
         json_output=True,
     )
     _common(ranked)
+    ranked.add_argument("--batch", type=Path, metavar="FILE", help="write what would be run, for `lab search dispatch`")
+    repacked = terminal.verb(
+        verbs,
+        "repack",
+        repack_,
+        help="a run's weights on fewer bits, and its side channels left out: exact bytes, and a band or a refusal",
+        example="lab search repack RUN_ID",
+        json_output=True,
+    )
+    repacked.add_argument("run", metavar="RUN_ID", help="a promoted run, whose archive the ledger keeps")
+    repacked.add_argument("--contract", default="minidrive")
+    sent = terminal.verb(
+        verbs,
+        "dispatch",
+        dispatch_,
+        help="run a batch under caps, here or on a cluster; run it again to go on",
+        example="lab search dispatch batch.json --scheduler tcp://127.0.0.1:8786",
+    )
+    sent.add_argument("batch", type=Path, metavar="BATCH", help="written by `lab search rank RECIPE --batch FILE`")
+    sent.add_argument("--contract", default="minidrive")
+    sent.add_argument("--max-job-cost", type=float, default=1_800.0, metavar="S", help="seconds of machine time")
+    sent.add_argument("--max-cost-per-cycle", type=float, default=1_200.0, metavar="S")
+    sent.add_argument("--max-total-cost", type=float, default=3_600.0, metavar="S", help="with what was done before")
+    _place(sent)
+    started = terminal.verb(
+        verbs,
+        "workers",
+        workers_,
+        help="print how to start a scheduler and workers",
+        example="lab search workers --scheduler tcp://10.0.0.1:8786 --workers 4",
+    )
+    started.add_argument("--scheduler", default="tcp://127.0.0.1:8786", metavar="ADDRESS")
+    started.add_argument("--workers", type=int, default=2, help="on each machine")
     loop = terminal.verb(
         verbs,
         "loop",
@@ -38,7 +75,13 @@ def register(commands: Any) -> None:
     loop.add_argument("--max-total-cost", type=float, default=3_600.0, metavar="S", help="seconds of machine time")
     loop.add_argument("--max-cost-per-cycle", type=float, default=1_200.0, metavar="S")
     loop.add_argument("--convergence-eps", type=float, default=0.0005, help="gain below which a cycle counts as quiet")
-    loop.add_argument("--workers", type=int, default=2)
+    _place(loop)
+
+
+def _place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=2, help="processes here, where no scheduler is named")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, tcp://host:port")
+    parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="how long a scheduler is waited for")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -46,25 +89,122 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contract", default="minidrive")
     parser.add_argument("--name", help="of the journal in ledgers/searches (default: the recipe's slug)")
     parser.add_argument("--per-cycle", type=int, default=8, help="most runs of one cycle")
+    parser.add_argument("--novelty", metavar="REASON", help="why candidates in dead lanes may be run after all")
 
 
-def _cycles(options: argparse.Namespace, *, spend: bool, **more: Any) -> Any:
-    from lab import contract, recipe
+def run_on_worker(asked: Recipe, name: str, contract_sha256: str) -> str:
+    """Id of the run of a recipe, in the surroundings of the process that is asked: a worker of a cluster."""
+    from lab.cli import place
     from lab.cli.run import bench
+    from lab.search import batch
+
+    return batch.run(asked, name, contract_sha256, bench(place(argparse.Namespace())))
+
+
+def _where(options: argparse.Namespace) -> tuple[Callable[[], Executor], Callable[[Recipe, str, str], str]]:
+    """What jobs run on, and the call that runs one there."""
+    from functools import partial
+
+    from lab.cli.run import bench
+    from lab.search import batch, loop
+
+    if options.scheduler is None:
+        return loop.local(options.workers), partial(batch.run, bench=bench(options))
+    from lab.search.cluster import Cluster
+
+    return partial(Cluster, options.scheduler, options.patience), run_on_worker
+
+
+def _asked(options: argparse.Namespace, **more: Any) -> Any:
+    from lab import recipe
     from lab.search import loop
 
     root = recipe.load(options.recipe)
-    asked = loop.Asked(name=options.name or root.slug, root=root, per_cycle=options.per_cycle, **more)
+    kept = {"per_cycle": options.per_cycle, "novelty": options.novelty}
+    return loop.Asked(name=options.name or root.slug, root=root, **kept, **more)
+
+
+def _cycles(options: argparse.Namespace, *, spend: bool, **more: Any) -> Any:
+    from lab import contract
+    from lab.cli.run import bench
+    from lab.search import loop
+
     under = contract.load(options.contract, options.ledgers)
+    executor, call = _where(options) if spend else (None, None)
     with terminal.progress() as monitor:
-        yield from loop.run_loop(asked, under, bench(options), spend=spend, monitor=monitor)
+        yield from loop.run_loop(
+            _asked(options, **more), under, bench(options), spend=spend, monitor=monitor, executor=executor, call=call
+        )
+
+
+def dispatch_(options: argparse.Namespace) -> int:
+    """Run a batch; status 1 where a job failed."""
+    from lab import contract
+    from lab.search import batch
+    from lab.search.dispatch import Caps
+
+    under = contract.load(options.contract, options.ledgers)
+    asked = batch.read(options.batch, under)
+    executor, call = _where(options)
+    caps = Caps(
+        per_job_s=options.max_job_cost, per_dispatch_s=options.max_cost_per_cycle, total_s=options.max_total_cost
+    )
+    failed = 0
+    for outcome in batch.send(options.batch, asked, call, executor, caps):
+        failed += bool(outcome.error)
+        terminal.say(f"{outcome.job.name} -> {outcome.error or outcome.result}")
+    done = sum("run" in row for row in batch.outcomes(batch.outcomes_path(options.batch)))
+    terminal.say(f"{done} of {len(asked.rows)} done, outcomes in {batch.outcomes_path(options.batch).name}")
+    return int(bool(failed))
+
+
+def repack_(options: argparse.Namespace) -> None:
+    """Show the repacks of a run."""
+    from lab import archive, contract
+    from lab.ledger import Ledger
+    from lab.search import rank, repack
+    from lab.search.anchors import of_record
+
+    under = contract.load(options.contract, options.ledgers)
+    store = Ledger(options.ledgers)
+    run = store.get(under, options.run)
+    data = store.archive(under.name, run.data["custody"]["archive_sha256"]).read_bytes()
+    payload = max((member.content for member in archive.parse(data, run.id)), key=len)
+    lane = f"{run.family}/repacks of {run.id}"
+    candidates = [
+        rank.Candidate(
+            name=made.name,
+            lane=lane,
+            rel_err=made.rel_err,
+            archive_bytes=len(data) - len(payload) + len(made.payload),
+        )
+        for made in repack.repacks(payload, run.family)
+    ]
+    search = rank.MetaLagrangianSearch(anchors=(of_record(run.data, lane, 0.0),), contract=under)
+    rows = rank.table(search.rank(candidates))
+    terminal.show(rows, ["candidate", "rel_err", "bytes", "band", "says"], as_json=options.json)
+
+
+def workers_(options: argparse.Namespace) -> None:
+    """Print commands."""
+    from lab.search import cluster
+
+    terminal.say(cluster.instructions(options.scheduler, options.workers))
 
 
 def rank_(options: argparse.Namespace) -> None:
     """Show the next table."""
     for cycle in _cycles(options, spend=False, max_cycles=1_000):
         last = cycle
-    _show(last, options.json)
+    if options.batch is not None:
+        from lab import contract
+        from lab.cli.run import bench
+        from lab.search import batch, loop
+
+        under = contract.load(options.contract, options.ledgers)
+        chosen = loop.next_batch(_asked(options), under, bench(options), lambda *_: None)
+        batch.write(options.batch, chosen)
+    show(last, options.json)
 
 
 def loop_(options: argparse.Namespace) -> None:
@@ -78,12 +218,13 @@ def loop_(options: argparse.Namespace) -> None:
         convergence_eps=options.convergence_eps,
         workers=options.workers,
     ):
-        _show(cycle, as_json=False)
+        show(cycle, as_json=False)
     if not options.spend:
         terminal.say("nothing was run; --spend runs what is chosen")
 
 
-def _show(cycle: Cycle, as_json: bool) -> None:
+def show(cycle: Cycle, as_json: bool) -> None:
+    """The table of a cycle."""
     rows = []
     for row in cycle.rows:
         told = f"{row['low']:.4f} to {row['high']:.4f}" if "low" in row else f"refused: {row['refused']}"
@@ -97,7 +238,7 @@ def _show(cycle: Cycle, as_json: bool) -> None:
                 "chosen": "yes" if row["chosen"] else "",
                 "measured": "" if total is None else f"{total:.6f}",
                 "in band": "" if total is None else ("yes" if row["in_band"] else "no"),
-                "says": row.get("error") or row.get("says", ""),
+                "says": row.get("error") or row.get("says") or row.get("lane_says", ""),
             }
         )
     if not as_json:

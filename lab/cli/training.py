@@ -22,6 +22,12 @@ def register(commands: Any) -> None:
     train.add_argument("recipe", help="family/slug, or a .toml file")
     train.add_argument("--contract", default="minidrive")
     train.add_argument("-o", "--out", type=Path, required=True, help="folder of the run; a checkpoint in it is resumed")
+    train.add_argument(
+        "--device",
+        default="cpu",
+        choices=("cpu", "cuda", "mps"),
+        help="where the post-filter trains; what mps gives is advisory",
+    )
     evaluate = terminal.verb(
         commands,
         "eval",
@@ -48,8 +54,10 @@ def train_(options: argparse.Namespace) -> None:
     from lab.codecs.base import SourceClip
     from lab.errors import RecipeError
     from lab.evaluator.compute import calm_torch
+    from lab.training import compute
 
     calm_torch()
+    compute.device(options.device)
     under = contract.load(options.contract, options.ledgers)
     asked = recipe.load(options.recipe)
     codec = codecs.get(asked.family)
@@ -59,11 +67,13 @@ def train_(options: argparse.Namespace) -> None:
     show_schedule(asked)
     options.out.mkdir(parents=True, exist_ok=True)
     with terminal.progress() as monitor:
-        source = SourceClip(contract=under, cache=options.cache, work=options.out)
+        source = SourceClip(contract=under, cache=options.cache, work=options.out, device=options.device)
         stream = codec.encode(source, asked, monitor)
     (options.out / "payload.bin").write_bytes(stream.payload)
     shutil.rmtree(options.out / "inner", ignore_errors=True)
     terminal.say(f"{options.out}: payload.bin {len(stream.payload):,} bytes")
+    if options.device in compute.ADVISORY:
+        terminal.say(f"trained on {options.device}: advisory, no rule promotes it")
     terminal.say(f"next: lab eval {options.out / 'checkpoint.safetensors'}")
 
 
@@ -106,6 +116,7 @@ def eval_(options: argparse.Namespace) -> None:
     row = {
         "recipe": asked.name,
         "step": state["done_steps"],
+        "device": known.get("device", "cpu"),
         "segnet": found.segnet,
         "posenet": found.posenet,
         "payload_bytes": len(stream.payload),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from lab.entropy.contours import NEAR, fold, pack, run_end, steps_of, trace
-from lab.entropy.jit import part
+from lab.entropy.jit import apart, part
 
 BACK, UP = np.int64(0), np.int64(1)  # headings of a contour
 MARGIN = 12  # lines and columns of the outside label around a map: no context looks further
@@ -18,7 +18,7 @@ RAW = 116
 CLOSEST = np.array([0, 1, 7, 8, 9, 10, 68, 74, 75, 76, 80, 81, 82, 83, 84, 88, 89, 90, 96])
 
 
-@part
+@apart
 def _contours(model, views, at, ends, steps, ahead, chain, back):
     """Where runs of the left label end, how contours step, and the contour traced; returns the traced pairs of both."""
     stride, outside = model.shape[3], model.shape[0]
@@ -44,7 +44,7 @@ def _contours(model, views, at, ends, steps, ahead, chain, back):
     return traced, behind
 
 
-@part
+@apart
 def contexts(model, views, at, line, column, base, sets, features):
     """Hashes of the contexts that do not depend on the label in question, and the selectors of weights.
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.entropy.contours import fold
-from lab.entropy.jit import kernel, part
+from lab.entropy.jit import apart, kernel, part
 from lab.entropy.logistic import ONE, rare_table, rate_table, squash_table, stretch_table
 from lab.entropy.mapcontexts import CLOSEST, CONTEXTS, MARGIN, RAW, candidates, contexts, neighbours
 from lab.entropy.mixing import adapted, dot, history_chances, history_table, refined, refining_maps, train
@@ -191,7 +191,7 @@ def _ask_flat(
     return bit
 
 
-@part
+@apart
 def _code_pixel(decoding, truth, coder, buffer, model, views, at, line, column, work, refused):
     """Code one pixel by questions; returns its label."""
     base, hashes, inputs, around, sets, rows, order, places, where, mixed, cells, features = work

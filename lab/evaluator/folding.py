@@ -1,4 +1,4 @@
-"""The same network with less to do: batch norms folded, convolutions after an enlargement done before it.
+"""The same network with less to do: norms folded, activations computed by convolutions, enlargements put off.
 
 Everything here is algebra on frozen weights. The folded network computes the same function; only the order of sums, and
 so the last digits, differ, as they do between any two batch sizes or numbers of threads.
@@ -34,6 +34,55 @@ def fold_norms(network: nn.Module) -> nn.Module:
                 setattr(parent, name, _activation(child))
             before = child
     return network.requires_grad_(False)
+
+
+# Activations that oneDNN computes on a convolution's sums before they leave the registers, under its names for them.
+_AT_ONCE = {"ReLU": ("relu", ""), "SiLU": ("swish", ""), "GELUTanh": ("gelu", "tanh")}
+
+
+class ActivatedConv(nn.Module):
+    """A convolution and the activation after it in one pass on the processor, and as they were anywhere else.
+
+    Args:
+        conv: any convolution.
+        activation: its class is named in `_AT_ONCE`.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.activation = conv, activation
+        self.attribute, self.algorithm = _AT_ONCE[type(activation).__name__]
+        self._packed: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        plain = x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
+        onednn: Any = torch.backends.mkldnn
+        if plain or not onednn.is_available() or torch.is_grad_enabled():
+            return self.activation(self.conv(x))  # type: ignore[no-any-return]
+        conv = self.conv
+        shape: tuple[Any, ...] = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        if self._packed is None:  # weights in the order in which the kernel reads them, arranged once
+            arrange: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+            self._packed = arrange(conv.weight.to_mkldnn(), *shape, x.shape)
+        sums = (x, self._packed, conv.bias, *shape)
+        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
+            *sums, self.attribute, [], self.algorithm
+        )
+
+
+def join_activations(network: nn.Module) -> nn.Module:
+    """A network with every activation computed by the convolution registered right before it, where that can be."""
+    for parent in list(network.modules()):
+        children: list[tuple[str, Any]] = list(parent.named_children())
+        before: tuple[str, Any] = ("", None)
+        for name, child in children:
+            if isinstance(child, nn.Identity):
+                continue
+            if isinstance(before[1], nn.Conv2d) and type(child).__name__ in _AT_ONCE:
+                setattr(parent, before[0], ActivatedConv(before[1], child))
+                setattr(parent, name, nn.Identity())
+            before = (name, child)
+    return network
 
 
 def _activation(norm: nn.Module) -> nn.Module:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from lab.errors import ContractError
-from lab.evaluator.folding import UpsampledBlock, fold_norms
+from lab.evaluator.folding import UpsampledBlock, fold_norms, join_activations
 
 N_CLASSES = 5
 N_PLANES = 12
@@ -112,7 +112,8 @@ class PoseNetwork(nn.Module):
     def for_inference(self) -> PoseNetwork:
         """The same function with train-time branches merged and batch norms folded; it answers within rounding."""
         timm_utils = importlib.import_module("timm.utils.model")
-        self.vision = fold_norms(timm_utils.reparameterize_model(self.vision.eval(), inplace=True))
+        merged = timm_utils.reparameterize_model(self.vision.eval(), inplace=True)
+        self.vision = join_activations(fold_norms(merged))
         return self
 
 
@@ -151,6 +152,7 @@ def segnet() -> nn.Module:
             skips = [*self.encoder.out_channels[-2:0:-1], 0]
             for place, (block, skip) in enumerate(zip(list(self.decoder.blocks), skips, strict=True)):
                 self.decoder.blocks[place] = UpsampledBlock(block, block.conv1[0].in_channels - skip)
+            join_activations(self)
             return self
 
     network: nn.Module = SemanticNetwork("tu-efficientnet_b2", classes=N_CLASSES, activation=None, encoder_weights=None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from lab import audit
+from lab import audit, negative
+from lab.errors import LabError
 from lab.preflight.subject import Subject, refuse
 
 
@@ -51,17 +51,12 @@ def promoted_archives_are_kept(subject: Subject) -> str:
 
 
 def negative_lanes_can_be_read(subject: Subject) -> str:
-    """Records of dead lanes are JSON tables, so that a gate can ask them."""
-    count = 0
-    for path in sorted((subject.ledgers / "negative").glob("*.json")):
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise refuse(f"negative/{path.name}", expected="JSON", found=error) from None
-        if not isinstance(table, dict):
-            raise refuse(f"negative/{path.name}", expected="a table", found=type(table).__name__)
-        count += 1
-    return f"{count} dead lanes"
+    """Records of dead lanes hold together, so that a gate can ask them."""
+    try:
+        lanes = negative.load(subject.ledgers)
+    except LabError as error:
+        raise refuse("negative", expected="records of lanes that hold together", found=error) from None
+    return f"{len(lanes)} lanes"
 
 
 CHECKS = (

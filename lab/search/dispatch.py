@@ -7,12 +7,11 @@ of a worker or of the driver; a job asked for again finds its result and does no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass
 from typing import Any
 
-from lab.errors import LabError, SearchError
+from lab.errors import SearchError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +101,17 @@ def dispatch(
             try:
                 for job, turn in waiting:
                     going[pool.submit(job.call, *job.arguments)] = (job, turn)
-            except BrokenProcessPool:
+            except BrokenExecutor:
                 again += waiting[len(going) :]
             for future in as_completed(going):
                 job, turn = going[future]
                 try:
                     yield Outcome(job=job, result=future.result())
-                except BrokenProcessPool:
+                except BrokenExecutor:
                     if turn < tries:
                         again.append((job, turn + 1))
                     else:
                         yield Outcome(job=job, error=f"its worker died {tries} times")
-                except LabError as error:
+                except Exception as error:  # one job's mishap, whatever it is, must not cost the others
                     yield Outcome(job=job, error=f"{type(error).__name__}: {error}")
         waiting = again

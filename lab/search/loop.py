@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab import codecs, experiment, recipe
-from lab import contract as contracts
+from lab import codecs, negative, recipe
 from lab.contract import Contract
 from lab.errors import LabError, SearchError
-from lab.evaluator.compute import calm_torch
 from lab.experiment import Bench
 from lab.ledger import Ledger, Run, current
 from lab.recipe import Recipe
-from lab.search import gates
+from lab.search import batch, gates
 from lab.search.anchors import Anchor, checked, of_record
-from lab.search.dispatch import Caps, Job, dispatch
+from lab.search.dispatch import Caps, dispatch
 from lab.search.generate import neighbourhood
 from lab.search.harvest import harvest
 from lab.search.predict import Band
-from lab.search.probe import Probe, probe
+from lab.search.probe import PAIRS, Probe, probe
 from lab.search.rank import Candidate, Limits, MetaLagrangianSearch, Ranked
 from lab.store import write_atomic
 
@@ -41,7 +39,10 @@ Monitor = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a loop is asked to do. `root` is the recipe that it starts from; costs are seconds of machine time."""
+    """What a loop is asked to do. `root` is the recipe that it starts from; costs are seconds of machine time.
+
+    `novelty` is why candidates in dead configurations may be run after all; every use is kept beside the lanes.
+    """
 
     name: str
     root: Recipe
@@ -51,7 +52,18 @@ class Asked:
     max_cost_per_cycle_s: float = 1_200.0
     convergence_eps: float = 0.0005
     workers: int = 2
+    novelty: str | None = None
+    probe_pairs: int = PAIRS
     limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known of a candidate before it is run: its recipe, its probe, and what the negative cache says."""
+
+    recipe: Recipe
+    probe: Probe
+    answer: negative.Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +86,21 @@ def lane_of(asked: Recipe) -> str:
     return "/".join([asked.family, *parts])
 
 
-def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, monitor: Monitor) -> Iterator[Cycle]:
+def run_loop(
+    asked: Asked,
+    contract: Contract,
+    bench: Bench,
+    *,
+    spend: bool,
+    monitor: Monitor,
+    executor: Callable[[], Executor] | None = None,
+    call: batch.Call | None = None,
+) -> Iterator[Cycle]:
     """The cycles of a loop, each given when it is done and written down; earlier ones come from the journal.
+
+    Args:
+        executor: makes what jobs run on; local processes where none is given.
+        call: runs a recipe there, see `lab.search.batch.jobs`; in this bench where none is given.
 
     Raises:
         SearchError: the root was not measured yet, or a cap forbids the next dispatch.
@@ -89,17 +114,21 @@ def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, mon
         best = _best(asked, contract, bench)
         ranked, probes = _ranked(asked, best, contract, bench, monitor)
         chosen = _affordable(ranked, asked, sum(cycle.spent_s for cycle in cycles))
-        rows = [_row(row, probes[row.candidate.name][1], row in chosen) for row in ranked]
+        rows = [_row(row, probes[row.candidate.name], row in chosen) for row in ranked]
         if not spend or not chosen:
             yield _cycle(number, best, rows, best, 0.0, quiet)
             return
-        jobs = [_job(row, probes[row.candidate.name][0], contract, bench) for row in chosen]
+        chosen_rows = batch_of(chosen, probes, contract)
+        jobs = batch.jobs(chosen_rows, call or partial(batch.run, bench=bench))
+        for row in chosen:
+            if probes[row.candidate.name].answer.code == negative.OVERRIDDEN:
+                negative.keep_override(bench.ledgers, row.candidate.name, probes[row.candidate.name].answer)
         # predictions reach the disk before any of their runs starts
         _write(journal, contract, asked, cycles, pending=rows)
         by_name = {str(row["candidate"]): row for row in rows}
         for outcome in dispatch(
             jobs,
-            partial(ProcessPoolExecutor, asked.workers, mp_context=multiprocessing.get_context("spawn")),
+            executor or local(asked.workers),
             caps=Caps(per_dispatch_s=asked.max_cost_per_cycle_s, total_s=asked.max_total_cost_s),
             spent_s=sum(cycle.spent_s for cycle in cycles),
         ):
@@ -112,6 +141,16 @@ def run_loop(asked: Asked, contract: Contract, bench: Bench, *, spend: bool, mon
         cycles.append(_cycle(number, best, rows, after, spent, quiet))
         _write(journal, contract, asked, cycles)
         yield cycles[-1]
+
+
+def next_batch(asked: Asked, contract: Contract, bench: Bench, monitor: Monitor) -> batch.Batch:
+    """What the next cycle of a loop would run, as a batch for `lab.search.batch.send`.
+
+    Raises:
+        SearchError: the root was not measured yet.
+    """
+    ranked, probes = _ranked(asked, _best(asked, contract, bench), contract, bench, monitor)
+    return batch_of(_affordable(ranked, asked, 0.0), probes, contract)
 
 
 def _best(asked: Asked, contract: Contract, bench: Bench) -> Run:
@@ -137,7 +176,7 @@ def _asked_for(run: Run) -> Recipe:
 
 def _ranked(
     asked: Asked, best: Run, contract: Contract, bench: Bench, monitor: Monitor
-) -> tuple[list[Ranked], dict[str, tuple[Recipe, Probe]]]:
+) -> tuple[list[Ranked], dict[str, Seen]]:
     """Every neighbour of the best run that has not been run, ranked on the anchors of its lane."""
     store = Ledger(bench.ledgers)
     runs = [run for run in current(store.runs(contract)) if _in_lane(run, lane_of(asked.root))]
@@ -149,18 +188,20 @@ def _ranked(
     anchors = [_floor(contract, lane_of(asked.root))]
     bytes_each = []
     for done, run in enumerate(runs, 1):
-        seen = probe(_asked_for(run), contract, bench)
+        seen = probe(_asked_for(run), contract, bench, asked.probe_pairs)
         anchors.append(checked(of_record(run.data, lane_of(asked.root), seen.rel_err), contract))
         bytes_each.append(run.archive_bytes / seen.n_bytes)
         monitor("probes of anchors", done, len(runs))
     factor = sorted(bytes_each)[len(bytes_each) // 2]
-    probes: dict[str, tuple[Recipe, Probe]] = {}
+    lanes = negative.load(bench.ledgers)
+    probes: dict[str, Seen] = {}
     candidates = []
     search = MetaLagrangianSearch(anchors=tuple(anchors), contract=contract, limits=asked.limits)
     lane = search.lanes()[lane_of(asked.root)]
     for done, found in enumerate(near, 1):
-        seen = probe(found, contract, bench)
-        probes[found.name] = (found, seen)
+        seen = probe(found, contract, bench, asked.probe_pairs)
+        answer = negative.check(lanes, contract.name, found.family, found.params, asked.novelty)
+        probes[found.name] = Seen(recipe=found, probe=seen, answer=answer)
         n_bytes = round(seen.n_bytes * factor)
         candidate = Candidate(
             name=found.name,
@@ -176,10 +217,15 @@ def _ranked(
             commands=(f"lab run {found.name} --contract {contract.name}",),
             families=tuple(codecs.FAMILIES),
         )
-        passed = gates.verdict(gates.ask(question)) == gates.PASSED
+        passed = gates.verdict(gates.ask(question)) == gates.PASSED and answer.code != negative.REFUSED
         candidates.append(Candidate(**{**asdict(candidate), "gate_passed": passed}))
         monitor("probes of candidates", done, len(near))
-    return search.rank(candidates), probes
+    # a parked lane orders candidates and refuses none
+    return sorted(search.rank(candidates), key=lambda row: (not row.eligible, _parked(probes, row))), probes
+
+
+def _parked(probes: Mapping[str, Seen], row: Ranked) -> bool:
+    return any(lane.state == "parked" for lane in probes[row.candidate.name].answer.lanes)
 
 
 def _floor(contract: Contract, lane: str) -> Anchor:
@@ -209,24 +255,29 @@ def _affordable(ranked: Sequence[Ranked], asked: Asked, spent_s: float) -> list[
     return chosen
 
 
-def _job(row: Ranked, found: Recipe, contract: Contract, bench: Bench) -> Job:
-    return Job(
-        name=row.candidate.name,
-        call=_run,
-        arguments=(found, contract.name, bench),
-        cost_s=row.candidate.cost_s,
-        ready=row.eligible,
+def batch_of(chosen: Sequence[Ranked], probes: Mapping[str, Seen], contract: Contract) -> batch.Batch:
+    """What was chosen, as a batch."""
+    return batch.Batch(
+        contract=contract.name,
+        contract_sha256=contract.digest,
+        rows=tuple(
+            batch.Row(
+                candidate=row.candidate.name,
+                recipe=probes[row.candidate.name].recipe.text,
+                cost_s=row.candidate.cost_s,
+                ready=row.eligible,
+            )
+            for row in chosen
+        ),
     )
 
 
-def _run(found: Recipe, name: str, bench: Bench) -> str:
-    """Id of the run of a recipe, recorded now or before."""
-    calm_torch()
-    run, _ = experiment.run(found, contracts.load(name, bench.ledgers), bench, once=True)
-    return run.id
+def local(workers: int) -> Callable[[], Executor]:
+    """Processes of this machine."""
+    return partial(ProcessPoolExecutor, workers, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _row(row: Ranked, seen: Probe, chosen: bool) -> dict[str, Any]:
+def _row(row: Ranked, seen: Seen, chosen: bool) -> dict[str, Any]:
     band = row.prediction
     told: dict[str, Any] = (
         {"low": band.low, "point": band.point, "high": band.high, "confidence": band.confidence}
@@ -236,13 +287,22 @@ def _row(row: Ranked, seen: Probe, chosen: bool) -> dict[str, Any]:
     return {
         "candidate": row.candidate.name,
         "lane": row.candidate.lane,
-        "rel_err": seen.rel_err,
+        "rel_err": seen.probe.rel_err,
         "estimated_bytes": row.candidate.archive_bytes,
         "estimated_cost_s": round(row.candidate.cost_s, 3),
         "gate_passed": row.candidate.gate_passed,
         "chosen": chosen,
         **told,
+        **_lanes(seen.answer),
     }
+
+
+def _lanes(answer: negative.Answer) -> dict[str, Any]:
+    """The lanes of the negative cache that a candidate falls into, where there are any."""
+    if not answer.lanes:
+        return {}
+    told = {"lanes": [lane.id for lane in answer.lanes], "lane_says": answer.says}
+    return {**told, "novelty": answer.reason} if answer.reason else told
 
 
 def _outcomes(rows: Sequence[dict[str, Any]], contract: Contract, bench: Bench) -> None:

@@ -9,6 +9,6 @@
     check, leaks    links, anchors, limits; nothing private                   publish  one swap of `public/`
     host            headers, redirects, a preview                             format   how numbers are printed
 
-Main types: `book.Book`, `book.Board`, `book.Entry`, `pages.Page`, `plan.Plan`, `charts.Chart`. May import: the book of
+Main types: `book.Book`, `book.Board`, `book.Entry`, `sheets.Page`, `plan.Plan`, `charts.Chart`. May import: the book of
 this package, jinja2, markdown-it, nh3; video and arrays only in `clips`. Start reading in `build.py`, then `plan.py`.
 """

@@ -60,6 +60,7 @@ class Entry:
     """One run as it may be published: the public part of its record and what lies beside it.
 
     `former`: it was measured under a former state of its contract; `contract` is then that state, where it is kept.
+    `plain`: its ledger is long, and its evidence stays there; the page has the record alone.
     """
 
     run: Run
@@ -72,6 +73,7 @@ class Entry:
     archive: Path | None
     superseded_by: str | None = None
     former: bool = False
+    plain: bool = False
     flags: tuple[str, ...] = ()
 
     @property

@@ -35,13 +35,7 @@ def bundle(book: Book, templates: Path, tree: Mapping[str, Content]) -> bytes:
                 "fields": len(book.withheld),
                 "by_reason": reasons,
                 "listed_in": "data/withheld.json",
-                "evidence_of_runs": [
-                    entry.id
-                    for shelf in book.shelves
-                    if len(data.with_evidence(shelf)) < len(shelf.entries)
-                    for entry in shelf.entries
-                    if entry.run.verdict != "promoted"
-                ],
+                "evidence_of_runs": [entry.id for shelf in book.shelves for entry in shelf.entries if entry.plain],
             },
             "redactions": redact.counts(book.withheld),
             "sources": {

@@ -47,6 +47,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """The area between two steps over the same places; `kind` is its class. Each point is (x, lower, upper)."""
+
+    points: tuple[tuple[float, float, float], ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One cell of the table behind a figure; `sort` is the value that a reader sorts by, `frame` one of the clip."""
 
@@ -71,6 +79,7 @@ class Chart:
     y: Axis
     marks: tuple[Mark, ...] = ()
     lines: tuple[Line, ...] = ()
+    bands: tuple[Band, ...] = ()
     wide: tuple[float, float] = WIDE
     narrow: tuple[float, float] = NARROW
     x_ticks: tuple[tuple[float, str], ...] | None = None
@@ -105,6 +114,7 @@ def draw(chart: Chart, width: float, height: float, *, narrow: bool) -> Markup:
 
     key = f"{chart.key}-{'narrow' if narrow else 'wide'}"
     body = [tag("title", chart.title, id=f"{key}-title"), _grid(chart, plot, at, narrow=narrow)]
+    body += [_band(band, at) for band in chart.bands]
     body += [_line(line, chart, at, plot) for line in chart.lines]
     body.append(_marks(chart, plot, at, narrow=narrow))
     return tag(
@@ -154,6 +164,15 @@ def _line(line: Line, chart: Chart, at: Place, plot: Box) -> Markup:
         base = plot.y + plot.height
         points = [(points[0][0], base), *points, (points[-1][0], base)]
     return tag("path", class_=f"line {line.kind}", d=svg.path(points, closed=line.filled), aria_hidden="true")
+
+
+def _band(band: Band, at: Place) -> Markup:
+    upper: list[tuple[float, float]] = []
+    lower: list[tuple[float, float]] = []
+    for (x, low, high), (end, _, _) in pairwise(band.points):
+        upper += [at(x, high), at(end, high)]
+        lower += [at(x, low), at(end, low)]
+    return tag("path", class_=f"band {band.kind}", d=svg.path([*upper, *lower[::-1]], closed=True), aria_hidden="true")
 
 
 def _along(line: Line, chart: Chart, at: Place) -> list[Box]:

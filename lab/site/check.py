@@ -5,9 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote
 
+from lab import shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
 from lab.site.data import Content, read, size_of
@@ -16,9 +18,10 @@ FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
-_LINK = re.compile(r'\s(?:href|src|poster|data-src|data-archive)="([^"]*)"')
-_ID = re.compile(r'\sid="([^"]*)"')
-_INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=\"|<script(?![^>]*\ssrc=)|href=\"javascript:", re.IGNORECASE)
+_NAMED = re.compile(r'\s(id|href|src|poster|data-(?:src|archive|index|series|answers))="([^"]*)"')
+_STYLE = re.compile(r"<style|\sstyle=|href=\"javascript:")
+_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
+_HANDLER = re.compile(r"on[a-z]+=\"")
 
 
 def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[str, int]:
@@ -30,14 +33,12 @@ def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[s
     Raises:
         BrokenLink, MediaMissing, LeakFound, SiteError: the first thing that does not hold.
     """
-    pages = {name: read(content).decode() for name, content in tree.items() if name.endswith(".html")}
-    anchors = {name: _anchors(name, html) for name, html in pages.items()}
-    n_links = sum(_links(name, html, tree, anchors) for name, html in pages.items())
-    for name, html in pages.items():
-        if found := _INLINE.search(html):
-            raise SiteError(name, expected="no inline script, handler or style", found=found.group()[:40])
+    names = [name for name in tree if name.endswith(".html")]
+    read_pages = shares.spread(lambda some: [_page(name, read(tree[name]).decode()) for name in some], names)
+    found = dict(zip(names, (page for share in read_pages for page in share), strict=True))
+    n_links = sum(_links(name, page[1], tree, found) for name, page in found.items())
     _limits(tree)
-    hits = (gate or leaks.Gate()).scan((name, read(content)) for name, content in tree.items())
+    hits = (gate or leaks.Gate()).scan(tree)
     if hits:
         shown = "; ".join(f"{hit.path}:{hit.line} {hit.rule}" for hit in hits[:5])
         raise LeakFound(
@@ -46,19 +47,39 @@ def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[s
             found=shown,
             fix="remove it at its origin",
         )
-    return {"pages": len(pages), "links": n_links, "files": len(tree)}
+    return {"pages": len(names), "links": n_links, "files": len(tree)}
 
 
-def _anchors(name: str, html: str) -> set[str]:
-    found = _ID.findall(html)
+def _page(name: str, html: str) -> tuple[set[str], set[str]]:
+    """(ids, links) of a page that holds no inline script, handler or style and every id once."""
+    if inline := _inline(html):
+        raise SiteError(name, expected="no inline script, handler or style", found=inline)
+    named = _NAMED.findall(html)
+    return _anchors(name, [value for key, value in named if key == "id"]), {v for key, v in named if key != "id"}
+
+
+def _inline(html: str) -> str:
+    """What of a page a strict policy refuses; empty where nothing. Plain texts are looked for before patterns."""
+    lowered = html.lower()
+    if any(mark in lowered for mark in ("<style", "style=", "javascript:")) and (found := _STYLE.search(lowered)):
+        return found.group()[:40]
+    for pattern in (_SCRIPT, _HANDLER):
+        for found in pattern.finditer(lowered):
+            if pattern is _SCRIPT or lowered[found.start() - 1].isspace():
+                return found.group()[:40]
+    return ""
+
+
+def _anchors(name: str, found: list[str]) -> set[str]:
     if len(found) != len(set(found)):
         twice = sorted({anchor for anchor in found if found.count(anchor) > 1})
         raise SiteError(name, expected="every id once", found=", ".join(twice)[:200])
     return set(found)
 
 
-def _links(name: str, html: str, tree: Mapping[str, Content], anchors: Mapping[str, set[str]]) -> int:
-    links = set(_LINK.findall(html))
+def _links(
+    name: str, links: set[str], tree: Mapping[str, Content], pages: Mapping[str, tuple[set[str], set[str]]]
+) -> int:
     for link in links:
         target, _, fragment = unescape(link).partition("#")
         if target.startswith(("https://", "http://", "mailto:")):
@@ -67,13 +88,19 @@ def _links(name: str, html: str, tree: Mapping[str, Content], anchors: Mapping[s
         if path not in tree:
             kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
             raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
-        if fragment and path in anchors and unquote(fragment) not in anchors[path]:
+        if fragment and path in pages and unquote(fragment) not in pages[path][0]:
             raise BrokenLink(name, expected=f"the anchor {link!r}", found="no element of that id")
     return len(links)
 
 
 def _resolve(name: str, target: str) -> str:
     """The file in the tree that a link of a page leads to."""
+    up = "../" * name.count("/")
+    return _at("" if target.startswith(up) else name, target.removeprefix(up))
+
+
+@lru_cache(maxsize=1 << 16)
+def _at(name: str, target: str) -> str:
     base = "" if target.startswith("/") else posixpath.dirname(name)
     path = posixpath.normpath(posixpath.join(base, unquote(target.partition("?")[0]).lstrip("/") or "."))
     path = "" if path == "." else path

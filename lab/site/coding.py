@@ -21,6 +21,7 @@ from lab.site.charts import Cell, Chart, Figure, Line, Mark
 from lab.site.cite import NoRunYet
 
 COMMAND = "make bench-entropy"
+FILE = "benchmarks/entropy.json"
 KINDS = {"ours": "promoted", "published": "open", "general": "rejected", "pictures": "rejected", "video": "rejected"}
 _ORIGIN = "benchmark of class maps, ledgers/benchmarks/entropy.json"
 
@@ -39,7 +40,7 @@ class Coding:
             NoRunYet: the benchmark has not been run.
             SiteError: the file is not what the benchmark writes.
         """
-        path = self.ledgers / "benchmarks" / "entropy.json"
+        path = self.ledgers / FILE
         if not path.is_file():
             raise NoRunYet(COMMAND)
         try:

@@ -9,32 +9,10 @@ from typing import Any
 
 from lab import custody
 from lab.errors import MediaMissing
-from lab.site import sanitize
+from lab.site import index, sanitize
 from lab.site.book import Book, Entry, Shelf
 
 Content = bytes | Path
-EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
-
-# column of the CSV -> path into the record
-COLUMNS: dict[str, str] = {
-    "id": "id",
-    "recipe": "recipe.name",
-    "changed": "recipe.changed",
-    "verdict": "verdict",
-    "grade": "grade",
-    "axis": "evaluation.axis",
-    "score": "score.total",
-    "segnet_term": "score.segnet_term",
-    "posenet_term": "score.posenet_term",
-    "rate_term": "score.rate_term",
-    "segnet": "evaluation.segnet",
-    "posenet": "evaluation.posenet",
-    "archive_bytes": "evaluation.archive_bytes",
-    "rule_faithful_bytes": "rates.rule_faithful_bytes",
-    "archive_sha256": "custody.archive_sha256",
-    "recorded_at": "recorded_at",
-    "supersedes": "supersedes",
-}
 
 
 def dump(value: Any) -> bytes:
@@ -51,9 +29,9 @@ def field(record: Mapping[str, Any], path: str) -> Any:
 
 
 def ledger_json(shelf: Shelf) -> bytes:
-    """The public records of a contract, oldest first."""
+    """The public records of a contract, oldest first, one a line."""
     contract = shelf.contract
-    return dump(
+    head = dump(
         {
             "schema": "lab.ledger/1",
             "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
@@ -64,23 +42,12 @@ def ledger_json(shelf: Shelf) -> bytes:
                 "posenet": contract.formula.posenet,
                 "rate": contract.formula.rate,
             },
-            "runs": [dict(entry.data) for entry in shelf.entries],
         }
     )
-
-
-def ledger_csv(shelf: Shelf) -> bytes:
-    """The same as one table; safe to open in a spreadsheet."""
-    columns = [*COLUMNS, "parent"]
-    rows = ([*(field(entry.data, path) for path in COLUMNS.values()), entry.parent] for entry in shelf.entries)
-    return sanitize.csv_lines(columns, rows).encode()
-
-
-def with_evidence(shelf: Shelf) -> list[Entry]:
-    """The runs whose evidence is published."""
-    if len(shelf.entries) <= EVIDENCE_RUN_LIMIT:
-        return list(shelf.entries)
-    return [entry for entry in shelf.entries if entry.run.verdict == "promoted"][:EVIDENCE_RUN_LIMIT]
+    runs = ",\n".join(
+        json.dumps(entry.data, sort_keys=True, ensure_ascii=True, allow_nan=False) for entry in shelf.entries
+    )
+    return head.removesuffix(b"\n}\n") + b',\n "runs": [\n' + runs.encode() + b"\n ]\n}\n"
 
 
 def evidence_url(entry: Entry, name: str) -> str:
@@ -99,8 +66,9 @@ def files(book: Book) -> dict[str, Content]:
     for shelf in book.shelves:
         folder = f"data/{shelf.contract.name}"
         tree[f"{folder}/ledger.json"] = ledger_json(shelf)
-        tree[f"{folder}/ledger.csv"] = ledger_csv(shelf)
-        for entry in with_evidence(shelf):
+        if index.is_long(shelf):
+            tree[index.url(shelf)[1:]] = index.rows(shelf)
+        for entry in shelf.entries:
             for item in entry.evidence:
                 tree[evidence_url(entry, item.name)[1:]] = item.path
         for entry in shelf.entries:

@@ -14,6 +14,7 @@ from lab.site import captions, charts, lineage, svg
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Cell, Chart, Figure, Line, Mark
+from lab.site.index import LONG
 
 VERDICTS = {"promoted": "promoted", "rejected": "rejected", "open": "open"}
 TERMS = (("segnet", "SegNet"), ("posenet", "PoseNet"), ("rate", "rate"))
@@ -25,7 +26,7 @@ LINES = {
     "side-branch": "tried and left",
 }
 OFF_SCALE = 2.5
-MARK_LIMIT = 400
+MARK_LIMIT, LONG_MARK_LIMIT = 400, 50
 BRANCH_LIMIT = 24
 BRANCH_SPACING = 0.17
 
@@ -168,12 +169,16 @@ def _nearest(branches: Sequence[Entry]) -> list[Entry]:
 
 
 def _drawn(entries: Sequence[Entry], board: Board) -> list[Entry]:
-    """At most `MARK_LIMIT` of the runs: the line of the best, the promoted ones, then the best of the others."""
+    """At most `MARK_LIMIT` of the runs: the line of the best, the promoted ones, then the best of the others.
+
+    A page of a long ledger has fewer marks yet, since each is an element that a browser must carry.
+    """
     if len(entries) <= MARK_LIMIT:
         return list(entries)
+    limit = LONG_MARK_LIMIT if len(board.entries) > LONG else MARK_LIMIT
     line = {entry.id for entry in lineage.pareto(board)}
     first = sorted(entries, key=lambda e: (e.id not in line, e.run.verdict != "promoted", e.total, e.id))
-    return first[:MARK_LIMIT]
+    return first[:limit]
 
 
 def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:

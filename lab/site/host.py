@@ -27,9 +27,11 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+POLICY_NAME = "Content-Security-Policy"
+_WITH_WASM = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 HEADERS = {
     "/*": {
-        "Content-Security-Policy": POLICY,
+        POLICY_NAME: POLICY,
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -37,6 +39,8 @@ HEADERS = {
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
     },
+    # pagefind's index is read by WebAssembly, in a worker of its own; the policy of the other pages forbids it
+    **{path: {POLICY_NAME: _WITH_WASM} for path in ("/search/*", "/pagefind/*")},
     "/assets/*": {"Cache-Control": "public, max-age=31536000, immutable"},
     "/media/*": {"Cache-Control": "public, max-age=31536000, immutable"},
 }
@@ -45,11 +49,12 @@ REDIRECTS = (("/packet/", "/judges/", 302), ("/runs/", "/ledger/", 302), ("/abou
 
 
 def headers_file() -> bytes:
-    """`_headers`."""
-    blocks = [
-        f"{path}\n" + "".join(f"  {name}: {value}\n" for name, value in rules.items())
-        for path, rules in HEADERS.items()
-    ]
+    """`_headers`. A header that a narrower path sets again is taken off first: the host would join the two."""
+    blocks = []
+    for path, rules in HEADERS.items():
+        again = [name for name in rules if path != "/*" and name in HEADERS["/*"]]
+        lines = [*(f"  ! {name}\n" for name in again), *(f"  {name}: {value}\n" for name, value in rules.items())]
+        blocks.append(f"{path}\n" + "".join(lines))
     return "\n".join(blocks).encode()
 
 
@@ -79,10 +84,12 @@ class Preview(SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         """Add what `_headers` says for every path."""
+        sent: dict[str, str] = {}
         for path, rules in HEADERS.items():
             if self.path.startswith(path.rstrip("*")):
-                for name, value in rules.items():
-                    self.send_header(name, value)
+                sent |= rules
+        for name, value in sent.items():
+            self.send_header(name, value)
         super().end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:

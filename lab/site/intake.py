@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab import contract as contracts
-from lab import custody
+from lab import custody, shares
 from lab.contract import Contract
 from lab.errors import SiteError
 from lab.ledger import Ledger, Run
@@ -21,6 +21,7 @@ from lab.site.redact import Redactor
 from lab.site.sanitize import Withheld
 
 EVIDENCE_LIMIT_BYTES = 4 << 20
+EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
 PAIR_TOLERANCE = 1e-5
 
 
@@ -62,10 +63,14 @@ def load_site(path: Path) -> Site:
 def _shelf(
     contract: Contract, store: Ledger, withheld: list[Withheld], baseline: str, redactor: Redactor | None
 ) -> Shelf:
-    runs = store.runs(contract)
-    entries = [_entry(run, contract, store, withheld, redactor) for run in runs]
-    replaced = {str(run.data["supersedes"]): run.id for run in runs if run.data["supersedes"]}
-    entries = [replace(entry, superseded_by=replaced.get(entry.id)) for entry in entries]
+    paths = store.record_paths(contract)
+    many = len(paths) > EVIDENCE_RUN_LIMIT
+    read = shares.spread(lambda some: [_read(path, contract, store, redactor, many) for path in some], paths)
+    taken = sorted((one for share in read for one in share), key=lambda one: one[0].run.order())
+    withheld.extend(item for _, kept_back in taken for item in kept_back)
+    entries = [entry for entry, _ in taken]
+    replaced = {str(entry.data["supersedes"]): entry.id for entry in entries if entry.data["supersedes"]}
+    entries = [replace(e, superseded_by=replaced[e.id]) if e.id in replaced else e for e in entries]
     axes = sorted({entry.run.axis for entry in entries}, key=lambda axis: (axis != "cpu", axis))
     boards = []
     for axis in axes:
@@ -75,14 +80,28 @@ def _shelf(
     return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
 
 
-def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld], redactor: Redactor | None) -> Entry:
+def _read(
+    path: Path, contract: Contract, store: Ledger, redactor: Redactor | None, many: bool
+) -> tuple[Entry, list[Withheld]]:
+    """A record and its evidence, and what of them is withheld; of `many`, evidence of promoted runs only."""
+    run = store.read(path, contract)
+    withheld: list[Withheld] = []
+    return _entry(run, contract, store, withheld, redactor, many and run.verdict != "promoted"), withheld
+
+
+def _entry(
+    run: Run, contract: Contract, store: Ledger, withheld: list[Withheld], redactor: Redactor | None, plain: bool
+) -> Entry:
+    """Args:
+    plain: its evidence stays in the ledger, and nothing is drawn from what is not published.
+    """
     where = f"{contract.name}/{run.id}"
     public, kept_back = sanitize.public_record(run.data, where)
     if redactor:
         public = redactor.value(public, "", where, kept_back)
     folder = store.evidence(contract.name, run.id)
     files = []
-    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+    for path in sorted(folder.glob("*")) if folder.is_dir() and not plain else ():
         if path.name not in sanitize.PUBLIC_EVIDENCE or path.is_symlink() or not path.is_file():
             kept_back.append(
                 Withheld(where=where, field=f"evidence/{sanitize.inert(path.name)}", reason="not declared public")
@@ -112,6 +131,7 @@ def _entry(run: Run, contract: Contract, store: Ledger, withheld: list[Withheld]
         curve=training.curve(training.log_texts(texts), f"{where}, training.csv"),
         clip=clip if clip.is_file() else None,
         archive=archive if archive.is_file() else None,
+        plain=plain,
         flags=tuple(f"{item.field}: {item.reason}" for item in kept_back),
     )
 

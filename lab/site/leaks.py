@@ -7,13 +7,14 @@ never the text it found. Files found clean are remembered by the digest of their
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from lab import custody
+from lab import custody, shares
 from lab.site import rules, tags, unpack
+from lab.site.data import Content, read
 from lab.store import write_atomic
 
 SHORTEST_NAME = 4
@@ -44,43 +45,56 @@ class Gate:
     declared: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     memory: Path | None = None
-    _seen: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict, repr=False)
+    _seen: dict[str, tuple[set[str], dict[str, dict[str, None]]]] = field(default_factory=dict, repr=False)
 
-    def scan(self, files: Iterable[tuple[str, bytes]]) -> list[Finding]:
-        """Every hit in a tree of (path, content)."""
+    def scan(self, tree: Mapping[str, Content]) -> list[Finding]:
+        """Every hit in a tree, in order of its files; several processes look at a large one."""
         clean = self._remembered()
+        rules.detectors()
+        looked = shares.spread(lambda some: self._share(some, tree, clean), list(tree))
+        fresh = {digest for _, digests in looked for digest in digests}
+        if self.memory and fresh:
+            write_atomic(self._memory_path(), "\n".join(sorted(clean | fresh)).encode())
+        return [hit for hits, _ in looked for hit in hits]
+
+    def _share(
+        self, paths: Sequence[str], tree: Mapping[str, Content], clean: set[str]
+    ) -> tuple[list[Finding], set[str]]:
+        """(hits, digests of files that were found clean) of some files of a tree."""
         fresh: set[str] = set()
-        hits: list[Finding] = []
-        for path, content in files:
-            digest = custody.sha256_bytes(Path(path).suffix.encode() + b"\0" + content)
+        hits = [Finding(path="(a file name)", line=1, rule=rule) for _, rule in self.lines("\n".join(paths), "path")]
+        for path in paths:
+            content = read(tree[path])
+            _, dot, suffix = path.rpartition(".")
+            digest = custody.sha256_bytes((dot + suffix).encode() + b"\0" + content)
             if digest in clean or digest in fresh:
                 continue
             found = list(dict.fromkeys(self._file(path, content)))
             hits += found
             if not found:
                 fresh.add(digest)
-        if self.memory and fresh:
-            write_atomic(self._memory_path(), "\n".join(sorted(clean | fresh)).encode())
-        return hits
+        return hits, fresh
 
     def lines(self, text: str, kind: str = "text") -> Iterator[tuple[int, str]]:
         """(number of the line from 1, rule) of every hit in a text. Lines met before are not looked at again."""
         for mark in self.declared:
             text = text.replace(mark, "") if mark else text
-        seen = self._seen.setdefault(kind, {})
+        seen, bad = self._seen.setdefault(kind, (set(), {}))
         split = text.split("\n")
-        unseen = list(dict.fromkeys(line for line in split if line not in seen))
-        found: dict[int, list[str]] = {}
+        unseen = list(set(split) - seen)
         for index, rule in rules.hits(unseen, kind):
-            found.setdefault(index, []).append(rule)
+            bad.setdefault(unseen[index], {})[rule] = None
+        lowered = "\n".join(unseen).lower()
         names = [name.lower() for name in self.names if len(name) >= SHORTEST_NAME and name.lower() not in COMMON_NAMES]
-        for index, line in enumerate(unseen):
-            if names and any(name in line.lower() for name in names):
-                found.setdefault(index, []).append("name of the building machine or its user")
-            seen[line] = tuple(dict.fromkeys(found.get(index, ())))
-        for number, line in enumerate(split, 1):
-            for rule in seen[line]:
-                yield number, rule
+        for name in names:
+            for line in unseen if name in lowered else ():
+                if name in line.lower():
+                    bad.setdefault(line, {})["name of the building machine or its user"] = None
+        seen.update(unseen)
+        if bad and not bad.keys().isdisjoint(split):
+            for number, line in enumerate(split, 1):
+                for rule in bad.get(line, ()):
+                    yield number, rule
 
     def _file(self, path: str, content: bytes) -> Iterator[Finding]:
         for what in tags.found(content):
@@ -92,8 +106,6 @@ class Gate:
                 yield from (self._at(part.path, hit) for hit in self.lines(part.text, "media"))
             else:
                 yield from (self._at(part.path, hit) for hit in self.lines(part.text, part.kind))
-        for number, rule in self.lines(path, "path"):
-            yield Finding(path="(a file name)", line=number, rule=rule)
 
     @staticmethod
     def _at(path: str, hit: tuple[int, str]) -> Finding:

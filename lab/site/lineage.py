@@ -100,7 +100,7 @@ def lines(board: Board) -> list[tuple[Step, ...]]:
     ]
 
 
-def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour]:
+def neighbourhood(entry: Entry, board: Board, limit: int) -> list[Neighbour]:
     """Parent, siblings and children of a run, each with the delta against its own true parent."""
     tried = board.children
     found: list[Neighbour] = []
@@ -112,6 +112,17 @@ def neighbourhood(entry: Entry, board: Board, limit: int = 12) -> list[Neighbour
         near = sorted((e for e in group if e.id != entry.id), key=lambda e: (abs(e.total - entry.total), e.id))
         found += [Neighbour(entry=e, relation=relation, delta=from_parent(e, board)) for e in near]
     return found[:limit]
+
+
+def turning_points(board: Board) -> list[tuple[Entry, Entry | None, Delta | None]]:
+    """(run, the frontier before it, what changed) of every ranked run that was the best when it was recorded."""
+    found: list[tuple[Entry, Entry | None, Delta | None]] = []
+    best: Entry | None = None
+    for entry in board.entries:
+        if entry.ranked and (best is None or entry.total < best.total):
+            found.append((entry, best, delta(entry, best) if best else None))
+            best = entry
+    return found
 
 
 def pareto(board: Board) -> list[Entry]:

@@ -5,7 +5,6 @@ The collections lie in `ledgers/external` (see `ledgers/README.md`). Only the fi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,37 +12,24 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lab.errors import SiteError
-from lab.site import charts, svg
+from lab.site import charts, facts, svg
 from lab.site import format as show
 from lab.site.charts import Cell, Chart, Figure, Mark
 from lab.site.sanitize import inert
 
-FILE_LIMIT_BYTES = 4 << 20
 NAMED_ROWS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardRow:
-    """One row of the public board, as printed."""
+    """One row of the public board, as printed; `pr` tells in which order rows were handed in."""
 
     title: str
     rank: int
+    pr: int
     stated: float
     n_bytes: int | None
     url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
-    """An idea that others tried and buried, with the mechanism that killed it."""
-
-    title: str
-    family: str
-    mechanism: str
-    numbers: str
-    revisit: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +65,6 @@ class Others:
     """Everything that the page shows."""
 
     rows: tuple[BoardRow, ...]
-    lanes: tuple[Lane, ...]
     anatomies: tuple[Anatomy, ...]
     findings: tuple[tuple[str, str, str], ...]
     runs: tuple[Run, ...]
@@ -88,7 +73,7 @@ class Others:
     @property
     def is_empty(self) -> bool:
         """Is there nothing to show?"""
-        return not (self.rows or self.lanes or self.anatomies or self.runs)
+        return not (self.rows or self.anatomies or self.runs)
 
     def count(self, verdict: str) -> int:
         """How many of their runs have a verdict."""
@@ -101,21 +86,17 @@ def load(folder: Path) -> Others:
     Raises:
         SiteError: a file is not a collection of external facts.
     """
-    board = _records(folder / "leaderboard.json", "records")
+    board = facts.records(folder / "leaderboard.json")
     rows = tuple(_row(item) for item in board if item.get("grade") == "external" and "stated" in item["claim"])
-    lanes = tuple(_lane(item) for item in _records(folder / "dead-lanes.json", "records"))
-    known = [item for item in _records(folder / "archives.json", "records") if item.get("kind") == "anatomy"]
+    known = [item for item in facts.records(folder / "archives.json") if item.get("kind") == "anatomy"]
     anatomies = tuple(found for item in known if (found := _anatomy(item)))
     findings = tuple(
-        (_text(item, "trap"), _text(item, "says"), _source(item))
-        for item in _records(folder / "findings.json", "findings")
+        (facts.text(item, "trap"), facts.text(item, "says"), facts.source(item))
+        for item in facts.records(folder / "findings.json", "findings")
     )
-    runs = tuple(
-        _run(item) for item in _records(folder / "comma-lab-runs.json", "records") if item.get("kind") == "run"
-    )
+    runs = tuple(_run(item) for item in facts.records(folder / "comma-lab-runs.json") if item.get("kind") == "run")
     return Others(
         rows=tuple(sorted(rows, key=lambda row: row.rank)),
-        lanes=tuple(sorted(lanes, key=lambda lane: (lane.family, lane.title))),
         anatomies=tuple(sorted(anatomies, key=lambda item: item.n_bytes)),
         findings=findings,
         runs=tuple(sorted(runs, key=lambda run: run.number)),
@@ -123,79 +104,41 @@ def load(folder: Path) -> Others:
     )
 
 
-def _records(path: Path, key: str) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    try:
-        if path.stat().st_size > FILE_LIMIT_BYTES:
-            raise ValueError(f"more than {FILE_LIMIT_BYTES:,} bytes")
-        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[key]
-        return found
-    except (ValueError, KeyError, TypeError) as error:
-        raise SiteError(f"external/{path.name}", expected="a collection of facts", found=str(error)[:200]) from None
-
-
-def _text(item: Mapping[str, Any], key: str) -> str:
-    return inert(str(item.get(key, "")))[:600]
-
-
 def _row(item: Mapping[str, Any]) -> BoardRow:
-    facts, n_bytes = item["facts"], item.get("archive_bytes")
-    url = _text(facts, "url")
+    stated, n_bytes = item["facts"], item.get("archive_bytes")
+    url = facts.text(stated, "url")
     return BoardRow(
-        title=_text(item, "title"),
-        rank=int(facts.get("rank") or 0),
+        title=facts.text(item, "title"),
+        rank=int(stated.get("rank") or 0),
+        pr=int(item.get("pr") or 0),
         stated=float(item["claim"]["stated"]),
         n_bytes=int(n_bytes) if n_bytes else None,
         url=url if url.startswith("https://github.com/") else "",
     )
 
 
-def _lane(item: Mapping[str, Any]) -> Lane:
-    facts = item["facts"]
-    numbers = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in facts.get("evidence", {}).items()]
-    return Lane(
-        title=_text(item, "title"),
-        family=_text(facts, "family"),
-        mechanism=_text(facts, "mechanism"),
-        numbers=inert("; ".join(numbers[:5]))[:300],
-        revisit=_text(facts, "revisit_when"),
-        source=_source(item),
-    )
-
-
-def _source(item: Mapping[str, Any]) -> str:
-    return inert(", ".join(map(str, item.get("sources", []))))[:300]
-
-
 def _run(item: Mapping[str, Any]) -> Run:
-    facts, claim = item["facts"], item["claim"]
+    stated, claim = item["facts"], item["claim"]
     return Run(
-        title=_text(item, "title"),
-        number=int(facts.get("n") or 0),
-        verdict=_text(facts, "verdict"),
+        title=facts.text(item, "title"),
+        number=int(stated.get("n") or 0),
+        verdict=facts.text(stated, "verdict"),
         stated=f"{claim['stated']:.{claim.get('stated_places', 2)}f}",
         total=claim.get("recomputed"),
         n_bytes=int(item["archive_bytes"]),
-        axis=_text(item, "axis"),
-        parent=inert(str(facts.get("parent_run_id") or "")),
-        changed=inert(", ".join(map(str, facts.get("changed_axis") or ()))),
-        grade=_text(item, "grade"),
-        source=_source(item),
+        axis=facts.text(item, "axis"),
+        parent=inert(str(stated.get("parent_run_id") or "")),
+        changed=inert(", ".join(map(str, stated.get("changed_axis") or ()))),
+        grade=facts.text(item, "grade"),
+        source=facts.source(item),
     )
 
 
-def _number(value: Any) -> str:
-    if isinstance(value, list):
-        return " to ".join(_number(part) for part in value[:3])
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)[:80]
-
-
 def _anatomy(item: Mapping[str, Any]) -> Anatomy | None:
-    facts, n_bytes = item["facts"], item.get("archive_bytes")
+    stated, n_bytes = item["facts"], item.get("archive_bytes")
     streams = tuple(
-        (_text(part, "name"), int(part["bytes"]), _text(part, "encoding"))
-        for part in facts.get("streams", ())
+        (facts.text(part, "name"), int(part["bytes"]), facts.text(part, "encoding"))
+        for part in stated.get("streams", ())
         if isinstance(part.get("bytes"), int)
     )
     rest = int(n_bytes or 0) - sum(size for _, size, _ in streams)
@@ -206,7 +149,7 @@ def _anatomy(item: Mapping[str, Any]) -> Anatomy | None:
         for index, (name, size, _) in enumerate(streams)
     ]
     parts += [(float(rest), "unread", f"not explained: {show.byte_count(rest)} bytes")] if rest else []
-    title = _text(item, "title")
+    title = facts.text(item, "title")
     bar = charts.bar(
         parts, float(n_bytes), label=f"{title}: {len(streams)} streams of {show.byte_count(n_bytes)} bytes"
     )

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lab.errors import SiteError
-from lab.site import data, details, drawn, figures, lineage, prose, training
-from lab.site.axes import Axes
+from lab.site import against, data, details, drawn, feeds, figures, index, lineage, prose, training
 from lab.site.book import Board, Book, Entry, Shelf
-from lab.site.calibration import Search
 from lab.site.clips import Clip
-from lab.site.coding import Coding
 from lab.site.data import Content
-from lab.site.others import Others
+from lab.site.eras import Era
 from lab.site.packets import Packet
 from lab.site.prose import Desk, Rendered
+from lab.site.sheets import Page, sheet
 
+TOP = 8
+ROWS, PLAIN_ROWS = 12, 6  # of the table of parent, siblings and children
+SURROUNDINGS = (
+    *("runtime_sha256", "runtime_bytes", "evaluator_sha256", "source_sha256", "networks", "commit", "dirty", "walls"),
+    *("device", "decoder", "exact_arithmetic", "versions", "machine"),
+)
 KINDS = ("added", "changed", "fixed", "removed", "format")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page: its address, its template and everything that the template prints. `modules`: scripts it may load."""
-
-    url: str
-    template: str
-    title: str
-    description: str
-    context: Mapping[str, Any]
-    nav: str = ""
-    modules: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> str:
-        """Its file in the tree."""
-        return self.url[1:] if self.url.endswith(".html") else f"{self.url[1:]}index.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +33,32 @@ class Media:
 
     clip: Clip
     video: str
-    original: str
-    decoded: str
+    index: str
+    posters: tuple[str, ...]
+
+    @property
+    def original(self) -> str:
+        """Its first still."""
+        return self.posters[0]
+
+    @property
+    def decoded(self) -> str:
+        """The still of its first decoded pane."""
+        return self.posters[1]
 
 
-def landing(book: Book, board: Board | None, media: Mapping[str, Media], notebook: list[Rendered]) -> Page:
-    """The front page: the frontier, what the score means, every run, how it got here."""
+def landing(
+    book: Book,
+    board: Board | None,
+    media: Mapping[str, Media],
+    notebook: list[Rendered],
+    past: tuple[list[Era], list[tuple[str, int]]] = ([], []),
+) -> Page:
+    """The front page: the frontier, what the score means, every run, how it got here.
+
+    Args:
+        past: the eras of the public record, and the repositories that it was read from.
+    """
     best = board.frontier if board else None
     compared = [entry for entry in (best, board.start if board else None) if entry]
     if len(compared) == 2 and compared[0] is compared[1]:
@@ -66,9 +74,15 @@ def landing(book: Book, board: Board | None, media: Mapping[str, Media], noteboo
         "trajectory": figures.trajectory(board) if board else None,
         "families": board.families if board else [],
         "lines": lineage.lines(board) if board else [],
-        "neighbours": lineage.neighbourhood(best, board) if best and board else [],
+        "neighbours": lineage.neighbourhood(best, board, ROWS) if best and board else [],
         "others": [shelf for shelf in book.shelves if shelf is not book.main],
         "notebook": notebook,
+        "eras": past[0],
+        "references": past[1],
+        "top": figures.terms(_top(board)),
+        "posters": {url: shown.decoded for url, shown in media.items()},
+        "beats": against.pairs(board)[:2],
+        "turns": lineage.turning_points(board) if board else [],
     }
     return Page(
         url="/",
@@ -80,44 +94,59 @@ def landing(book: Book, board: Board | None, media: Mapping[str, Media], noteboo
     )
 
 
+def _top(board: Board | None) -> list[Entry]:
+    """The best ranked runs, best first."""
+    ranked = [entry for entry in (board.entries if board else ()) if entry.ranked]
+    return sorted(ranked, key=lambda entry: (entry.total, entry.id))[:TOP]
+
+
 def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
     """The list of contracts, and one page with charts and table for each.
 
     Args:
         has_searches: the page that compares predictions with outcomes exists too.
     """
-    pages = [
-        Page(
-            url="/ledger/",
-            template="ledgers.html",
-            title="Ledgers",
-            description="Every contract under which runs were measured.",
-            context={"shelves": book.shelves, "has_searches": has_searches},
-            nav="ledger",
-        )
-    ]
+    pages = [sheet("/ledger/", shelves=book.shelves, has_searches=has_searches)]
     for shelf in book.shelves:
+        long = index.is_long(shelf)
         boards = [
-            (board, [f for f in (figures.score_vs_bytes(board), figures.trajectory(board)) if f])
+            (board, [f for f in (figures.score_vs_bytes(board), None if long else figures.trajectory(board)) if f])
             for board in shelf.boards
         ]
+        ordered = sorted(shelf.current, key=lambda entry: (entry.total, entry.id))
+        parts = index.parts(ordered) if long else []
         pages.append(
             Page(
                 url=shelf.url,
                 template="ledger.html",
+                searched=False,
                 title=f"Ledger of {shelf.contract.name}",
                 description=f"{len(shelf.current)} runs measured under the contract {shelf.contract.name}.",
-                context={"shelf": shelf, "boards": boards, "deltas": _deltas(shelf)},
-                nav="ledger",
-                modules=("chart", "table"),
+                context={
+                    "shelf": shelf,
+                    "boards": boards,
+                    "deltas": index.deltas(shelf),
+                    "shown": ordered[: index.SHOWN] if long else ordered,
+                    "index_url": index.url(shelf) if long else "",
+                    "parts": parts,
+                },
+                nav="/ledger/",
+                modules=("chart", "rows" if long else "table"),
             )
         )
+        pages += [
+            Page(
+                url=index.part_url(shelf, number),
+                template="ledger-part.html",
+                searched=False,
+                title=f"Ledger of {shelf.contract.name}, part {number}",
+                description=f"Part {number} of {len(parts)} of the runs under {shelf.contract.name}, best score first.",
+                context={"shelf": shelf, "number": number, "parts": parts, "rows": rows},
+                nav="/ledger/",
+            )
+            for number, rows in enumerate(parts, 1)
+        ]
     return pages
-
-
-def _deltas(shelf: Shelf) -> dict[str, lineage.Delta | None]:
-    """The delta of every run against its true parent, by run id; runs of different boards do not meet."""
-    return {entry.id: lineage.from_parent(entry, board) for board in shelf.boards for entry in board.entries}
 
 
 def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
@@ -126,23 +155,37 @@ def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -
 
 
 def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> Page:
+    modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
+    return Page(
+        url=entry.url,
+        template="run.html",
+        searched=False,
+        title=entry.slug,
+        description=str(entry.data["recipe"]["question"])[:200],
+        context=partial(_run_values, entry, shelf, media, files),
+        nav="/ledger/",
+        modules=modules,
+    )
+
+
+def _run_values(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> dict[str, Any]:
     board = next((board for board in shelf.boards if entry.id in board.by_id), None)
     parent = shelf.by_id.get(entry.parent or "")
     best = board.frontier if board else None
     compared, roles = [entry], ["this run"]
     for other, role in ((parent, "parent"), (best, "frontier")):
-        if other and board and other.id in board.by_id and other not in compared:
+        if other and board and other.id in board.by_id and all(other is not one for one in compared):
             compared.append(other)
             roles.append(role)
     published = {item.name: data.evidence_url(entry, item.name) for item in entry.evidence}
-    context = {
+    return {
         "entry": entry,
         "shelf": shelf,
         "parent": parent,
         "best": best,
         "delta": lineage.from_parent(entry, board) if board else None,
         "against_best": lineage.delta(entry, best) if best and best is not entry else None,
-        "terms": figures.terms(compared, roles),
+        "terms": [] if entry.plain else figures.terms(compared, roles),
         "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
         "units": details.units(entry),
         "training": details.training(entry),
@@ -152,23 +195,14 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         "tails": drawn.tails(entry),
         "timeline": drawn.timeline(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
-        "neighbours": lineage.neighbourhood(entry, board) if board else [],
+        "neighbours": lineage.neighbourhood(entry, board, PLAIN_ROWS if entry.plain else ROWS) if board else [],
+        "surroundings": json.dumps([entry.data["custody"].get(name) for name in SURROUNDINGS], sort_keys=True),
         "parameters": _parameters(entry, parent),
         "media": media,
         "evidence": [(item, published[item.name]) for item in entry.evidence if published[item.name][1:] in files],
         "archive_url": data.archive_url(entry) if entry.archive else "",
         "byte_price": entry.contract.formula.byte_price(entry.contract.source.bytes),
     }
-    modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
-    return Page(
-        url=entry.url,
-        template="run.html",
-        title=entry.slug,
-        description=str(entry.data["recipe"]["question"])[:200],
-        context=context,
-        nav="ledger",
-        modules=modules,
-    )
 
 
 def _maps(
@@ -208,16 +242,7 @@ def _parameters(entry: Entry, parent: Entry | None) -> list[tuple[str, Any, Any,
 
 def notebook(texts: list[Rendered]) -> list[Page]:
     """The list of entries, and a page for each."""
-    pages = [
-        Page(
-            url="/notebook/",
-            template="notebook.html",
-            title="Notebook",
-            description="What the runs taught, in prose whose numbers are all cited.",
-            context={"texts": texts},
-            nav="notebook",
-        )
-    ]
+    pages = [sheet("/notebook/", texts=texts)]
     return pages + [
         Page(
             url=f"/notebook/{text.document.slug}/",
@@ -225,7 +250,7 @@ def notebook(texts: list[Rendered]) -> list[Page]:
             title=text.document.title,
             description=text.document.summary,
             context={"text": text},
-            nav="notebook",
+            nav="/notebook/",
             modules=("chart",),
         )
         for text in texts
@@ -252,7 +277,8 @@ def texts(rendered: list[Rendered], board: Board | None, packet: Packet) -> list
                 title=text.document.title,
                 description=text.document.summary,
                 context=context,
-                nav=text.document.slug,
+                nav=f"/{text.document.slug}/",
+                short=text.document.short,
                 modules=("copy", "verify") if judges else ("chart",),
             )
         )
@@ -270,7 +296,8 @@ def glossary(book: Book, desk: Desk) -> Page:
         title=text.document.title,
         description=text.document.summary,
         context={"text": Rendered(document=text.document, html=prose.with_anchors(text.html), cited=text.cited)},
-        nav="glossary",
+        nav="/glossary/",
+        short=text.document.short,
     )
 
 
@@ -280,13 +307,7 @@ def changes(texts: list[Rendered]) -> Page:
     odd = [text.document.where for text in texts if text.document.slug.rpartition(".")[2] not in KINDS]
     if odd:
         raise SiteError(odd[0], expected="a name that ends in one of " + ", ".join(f".{kind}.md" for kind in KINDS))
-    return Page(
-        url="/changes/",
-        template="changes.html",
-        title="Changes",
-        description="What changed for users of the lab and of the site.",
-        context={"groups": [(kind, group) for kind, group in groups if group]},
-    )
+    return sheet("/changes/", groups=[(kind, group) for kind, group in groups if group])
 
 
 def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
@@ -295,72 +316,11 @@ def machine_files(book: Book, files: Mapping[str, Content]) -> Page:
     reasons: dict[str, int] = {}
     for item in book.withheld:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    return Page(
-        url="/data/",
-        template="data.html",
-        title="Data",
-        description="The ledger as files for machines, and what was withheld.",
-        context={"files": data.listing(files, names), "reasons": sorted(reasons.items()), "shelves": book.shelves},
-        modules=("copy",),
+    return sheet(
+        "/data/",
+        files=data.listing(files, names),
+        reasons=sorted(reasons.items()),
+        shelves=book.shelves,
+        has_feed=feeds.ATOM in files,
+        dataset=feeds.as_markup(feeds.dataset(book)),
     )
-
-
-def context(facts: Others, has_axes: bool) -> Page:
-    """What others measured.
-
-    Args:
-        has_axes: the page that compares the contest's axes, and the record as files, exist too.
-    """
-    return Page(
-        url="/others/",
-        template="others.html",
-        title="What others measured",
-        description="The public record of the contest, with its sources; never ranked beside runs of this lab.",
-        context={"facts": facts, "has_axes": has_axes},
-        nav="others",
-        modules=("chart", "table"),
-    )
-
-
-def axes(found: Axes) -> Page:
-    """What separates the two axes of the contest."""
-    return Page(
-        url="/axes/",
-        template="axes.html",
-        title="CPU against CUDA",
-        description="One archive, two scores: ratios and gap between the contest's axes, and where the gap comes from.",
-        context={"axes": found},
-        nav="others",
-        modules=("chart", "table"),
-    )
-
-
-def entropy(found: Coding) -> Page:
-    """One tensor through every coder, and where our bits go."""
-    return Page(
-        url="/entropy/",
-        template="entropy.html",
-        title="Entropy",
-        description="Class maps through every coder, sizes and speeds side by side, and what our bits are spent on.",
-        context={"coding": found},
-        nav="entropy",
-        modules=("chart", "table"),
-    )
-
-
-def calibration(searches: list[Search]) -> Page:
-    """What searches predicted beside what was measured."""
-    return Page(
-        url="/calibration/",
-        template="calibration.html",
-        title="Calibration",
-        description="Predicted bands and measured scores of every search on record, with what was refused.",
-        context={"searches": searches},
-        nav="ledger",
-        modules=("chart", "table"),
-    )
-
-
-def not_found() -> Page:
-    """The page for addresses that do not exist."""
-    return Page(url="/404.html", template="404.html", title="Not here", description="No page of this name.", context={})

@@ -5,8 +5,13 @@
 /ledger/<contract>/          one contract: table, chart  /judges/    packet and how to check it
 /runs/<contract>/<run-id>/   one run                     /data/      files for machines, what was withheld
 /others/                     what others measured        /axes/      its CPU scores against its CUDA scores
+/compare/                    two to four runs, frame by frame
 /entropy/                    class maps through every coder
 /calibration/                what searches predicted, and what came
+/race/  /against/            own best against the public best; any two runs
+/dead-lanes/  /names/        what was buried and why; names of recipes, explained
+/evidence/  /inflate/        claims with their files; decoders stage by stage
+/contents/  /search/         reading order: every page, described by itself; words in prose
 /404.html
 """
 
@@ -19,22 +24,49 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from lab.site import axes, calibration, coding, data, host, others, packets, pages, prose
+from lab.site import (
+    against,
+    axes,
+    calibration,
+    claims,
+    coding,
+    compare,
+    contents,
+    data,
+    eras,
+    feeds,
+    host,
+    inflate,
+    lanes,
+    names,
+    others,
+    packets,
+    pages,
+    prose,
+    race,
+    tables,
+    throughput,
+)
 from lab.site.book import Board, Book
 from lab.site.clips import Clip
 from lab.site.data import Content
-from lab.site.pages import Media, Page
+from lab.site.pages import Media
 from lab.site.prose import Desk, Rendered
+from lab.site.sheets import Page, sheet
 
-# key of a page, address, text
+# the masthead, in its order; what a page is called and says of itself stands with the page
 NAV = (
-    ("ledger", "/ledger/", "Ledger"),
-    ("notebook", "/notebook/", "Notebook"),
-    ("reading", "/reading/", "How to read"),
-    ("judges", "/judges/", "Judges"),
-    ("others", "/others/", "Others"),
-    ("entropy", "/entropy/", "Entropy"),
-    ("glossary", "/glossary/", "Glossary"),
+    "/reading/",
+    "/ledger/",
+    "/compare/",
+    "/notebook/",
+    "/race/",
+    "/dead-lanes/",
+    "/evidence/",
+    "/judges/",
+    "/others/",
+    "/contents/",
+    "/search/",
 )
 
 
@@ -45,63 +77,110 @@ class Plan:
     book: Book
     pages: tuple[Page, ...]
     files: Mapping[str, Content]
-    nav: tuple[tuple[str, str, str], ...]
+    nav: tuple[Page, ...]
     waiting: tuple[Rendered, ...] = field(default=())
 
 
 FigureMakers = Mapping[str, Callable[..., Markup]]
 
 
-def make(book: Book, clips: Mapping[str, Clip], makers: Callable[[Board | None], FigureMakers]) -> Plan:
+def make(
+    book: Book,
+    clips: Mapping[str, Clip],
+    makers: Callable[[Board | None], FigureMakers],
+    parquet: Mapping[str, Content] | None = None,
+) -> Plan:
     """The plan of the whole site.
 
     Args:
-        clips: prepared clips by the address of their run's page.
+        clips: prepared clips by the address of their run's page, and the atlas by its own.
         makers: the figures that prose may ask for, for a board.
+        parquet: the ledgers as Parquet, which this module must not write: it loads no arrays.
     """
     board = book.main.boards[0] if book.main and book.main.boards else None
     media, files = _media(clips)
-    files |= data.files(book)
+    files |= data.files(book) | tables.files(book) | dict(parquet or {})
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
     files |= {packet.zip_name: packet.as_zip()} if packet.zip_name else {}
     words = _glossary_words(book)
     desk = partial(Desk, book, board, makers(board), words)
-    texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "changes")}
-    facts = others.load(book.ledgers / "external")
+    texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
+    files |= feeds.files(book, board, texts["notebook"])
+    past = book.ledgers / "external"
+    facts = others.load(past)
     compared = axes.load(book.ledgers)
     files |= compared.files if compared else {}
     coded = coding.load(book.ledgers)
-    files |= {"data/benchmarks/entropy.json": book.ledgers / "benchmarks" / "entropy.json"} if coded else {}
+    files |= {f"data/{coding.FILE}": book.ledgers / coding.FILE} if coded else {}
+    files |= {f"data/{throughput.FILE}": book.ledgers / throughput.FILE} if throughput.load(book.ledgers) else {}
     searches, journals = calibration.load(book)
     files |= journals
+    buried = lanes.load(book.ledgers)
+    files |= buried.files
+    ran = race.load(board, facts.rows)
+    named = names.names(board, names.table(book.source / "names.toml"))
+    timelines = inflate.load(book.ledgers, board)
+    files |= {f"data/{inflate.FILE}": book.ledgers / inflate.FILE} if timelines else {}
+    beside = against.files(book.main.boards) if book.main else {}
+    files |= beside
     planned = [
-        pages.landing(book, board, media, texts["notebook"]),
+        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past))),
         *pages.ledgers(book, has_searches=bool(searches)),
         *pages.runs(book, media, files),
+        *compare.pages(book, media, files),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
-        *([] if facts.is_empty else [pages.context(facts, compared is not None)]),
-        *([pages.axes(compared)] if compared else []),
-        *([pages.entropy(coded)] if coded else []),
-        *([pages.calibration(searches)] if searches else []),
+        *(
+            []
+            if facts.is_empty
+            else [sheet("/others/", facts=facts, has_axes=compared is not None, has_lanes=bool(buried.rows))]
+        ),
+        *([sheet("/axes/", axes=compared)] if compared else []),
+        *([sheet("/entropy/", coding=coded)] if coded else []),
+        *([sheet("/calibration/", searches=searches)] if searches else []),
+        *([sheet("/race/", race=ran)] if ran else []),
+        *([sheet("/dead-lanes/", lanes=buried, file=lanes.FILE, rejected=_rejected(board))] if buried.rows else []),
+        *([sheet("/inflate/", timelines=timelines)] if timelines else []),
+        *(_of_board(board, named, files, texts["claims"], beside) if board else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
         pages.machine_files(book, files),
-        pages.not_found(),
+        sheet("/404.html"),
     ]
-    there = {page.url for page in planned}
+    planned.append(sheet("/search/", listed=contents.alone(planned)))
+    planned.append(sheet("/contents/", groups=contents.groups(planned), texts=texts["notebook"]))
+    there = {page.url: page for page in planned}
     files |= {"_headers": host.headers_file(), "_redirects": host.redirects_file()}
     files["robots.txt"] = host.robots_file(book.site.url)
     if book.site.url:
-        files["sitemap.xml"] = host.sitemap_file(book.site.url, there - {"/404.html"})
+        files["sitemap.xml"] = host.sitemap_file(book.site.url, there.keys() - {"/404.html"})
     return Plan(
         book=book,
         pages=tuple(planned),
         files=files,
-        nav=tuple(item for item in NAV if item[1] in there),
+        nav=tuple(there[url] for url in NAV if url in there),
         waiting=tuple(text for group in texts.values() for text in group if text.waits_for),
     )
+
+
+def _of_board(
+    board: Board,
+    named: list[names.Name],
+    files: Mapping[str, Content],
+    claimed: list[Rendered],
+    beside: Mapping[str, Content],
+) -> list[Page]:
+    """The pages that need runs which may be compared."""
+    return [
+        sheet("/against/", pairs=against.pairs(board), runs_url=f"/{next(iter(beside))}" if beside else ""),
+        sheet("/evidence/", written=claims.written(claimed, files), families=claims.of_families(board, files)),
+        sheet("/names/", names=named, tricks=names.tricks(named, board), longest=names.longest(named)),
+    ]
+
+
+def _rejected(board: Board | None) -> int:
+    return sum(entry.run.verdict == "rejected" for entry in board.entries) if board else 0
 
 
 def _media(clips: Mapping[str, Clip]) -> tuple[dict[str, Media], dict[str, Content]]:
@@ -114,8 +193,8 @@ def _media(clips: Mapping[str, Clip]) -> tuple[dict[str, Media], dict[str, Conte
         return url
 
     for key, clip in clips.items():
-        urls = [name(path) for path in (clip.video, clip.original_poster, clip.decoded_poster)]
-        found[key] = Media(clip=clip, video=urls[0], original=urls[1], decoded=urls[2])
+        posters = tuple(name(path) for path in clip.posters)
+        found[key] = Media(clip=clip, video=name(clip.video), index=name(clip.index), posters=posters)
     return found, files
 
 

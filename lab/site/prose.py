@@ -23,7 +23,7 @@ from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
 from lab.errors import LabError, SiteError
-from lab.site import cite, sanitize
+from lab.site import cite, sanitize, throughput
 from lab.site.book import Board, Book, Entry
 from lab.site.cite import Citation, Cited, NoRunYet
 from lab.site.coding import Coding
@@ -39,12 +39,16 @@ Figures = Mapping[str, Callable[..., Markup]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One text of `site_src`, not yet rendered."""
+    """One text of `site_src`, not yet rendered. `short` is what the masthead calls it;
+    `falsifier` is what would show a claim to be wrong.
+    """
 
     where: str
     slug: str
     title: str
     summary: str
+    short: str = ""
+    falsifier: str = ""
     order: int
     body: str
     first_line: int
@@ -163,6 +167,8 @@ def read(path: Path, source: Path) -> Document:
         slug=path.stem,
         title=title,
         summary=summary,
+        short=str(front.get("short", title)),
+        falsifier=str(front.get("falsifier", "")),
         order=int(front.get("order", 0)),
         body=body,
         first_line=text[: found.end()].count("\n") + 1 if found else 1,
@@ -195,6 +201,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         "external": cite.external,
         "public": PublicRecord(desk.book.ledgers),
         "coding": Coding(desk.book.ledgers),
+        "throughput": throughput.load(desk.book.ledgers),
         "contract": board.contract if board else (desk.book.main.contract if desk.book.main else None),
         "site": desk.book.site,
     }

@@ -11,17 +11,18 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lab import custody
+from lab import custody, shares
 from lab.errors import SiteError
-from lab.site import bundle, details, figures, laws, sanitize
+from lab.site import bundle, details, feeds, figures, laws, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import Content
-from lab.site.pages import Page
 from lab.site.plan import FigureMakers, Plan
+from lab.site.sheets import Page
 
-_ROOTED = re.compile(r'(\s(?:href|src|poster|data-src|data-archive)=")/')
+_IMPORT = re.compile(rb'(\bfrom "\./)([a-z-]+\.js)(";)')
+_ROOTED = re.compile(r'(\s(?:href|src|poster|data-(?:src|archive|index|series|answers))=")/')
 
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
@@ -35,8 +36,24 @@ def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environmen
     )
     formats = ("score", "full", "byte_count", "size", "signed", "signed_bytes", "percent", "scientific", "seconds")
     found.filters.update({name: getattr(show, name) for name in (*formats, "plain", "short_digest", "date")})
-    found.globals.update(asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score)
+    found.globals.update(
+        asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score, once=Once()
+    )
     return found
+
+
+class Once:
+    """Pieces of pages that are drawn once and stand on many, kept by a key that decides all that they print."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ...], Any] = {}
+
+    def __call__(self, macro: Callable[..., Any], *arguments: Any, key: str = "") -> Any:
+        """What a macro prints; `key` stands for its arguments where they are no texts."""
+        name = (str(getattr(macro, "name", "")), *((key,) if key else arguments))
+        if name not in self._kept:
+            self._kept[name] = macro(*arguments)
+        return self._kept[name]
 
 
 def split_score(value: float) -> tuple[str, str]:
@@ -73,26 +90,56 @@ def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
 
 
 def assets(folder: Path) -> tuple[dict[str, str], dict[str, Content]]:
-    """(address by plain name, content by path) of stylesheet, scripts and pictures; addresses carry a digest."""
-    urls: dict[str, str] = {}
+    """(address by plain name, content by path) of stylesheet, scripts and pictures; addresses carry a digest.
+
+    A script that imports another one by its plain name gets the name with the digest.
+    """
+    raw = {path.name: path.read_bytes() for path in sorted(folder.glob("*"))}
+    names: dict[str, str] = {}
     files: dict[str, Content] = {}
-    for path in sorted(folder.glob("*")):
-        content = path.read_bytes()
-        name = f"assets/{path.stem}.{custody.sha256_bytes(content)[:10]}{path.suffix}"
-        urls[path.name], files[name] = f"/{name}", content
-    return urls, files
+
+    def place(name: str, within: tuple[str, ...] = ()) -> str:
+        if name not in raw or name in within:
+            raise SiteError(f"asset {name!r}", expected="scripts that import each other in no circle", found="none")
+        if name not in names:
+            content = raw[name]
+            if name.endswith(".js"):
+                content = _IMPORT.sub(
+                    lambda hit: hit[1] + place(hit[2].decode(), (*within, name)).encode() + hit[3], content
+                )
+            stem, _, end = name.rpartition(".")
+            names[name] = f"{stem}.{custody.sha256_bytes(content)[:10]}.{end}"
+            files[f"assets/{names[name]}"] = content
+        return names[name]
+
+    for name in raw:
+        place(name)
+    return {name: f"/assets/{placed}" for name, placed in names.items()}, files
 
 
-def render(plan: Plan, templates: Path) -> dict[str, Content]:
-    """The whole tree: pages, assets, data and media, by path."""
+def render(
+    plan: Plan, templates: Path, indexer: Callable[[Mapping[str, Content]], Mapping[str, Content]] | None = None
+) -> dict[str, Content]:
+    """The whole tree: pages, assets, data and media, by path.
+
+    Args:
+        indexer: what makes further files of the rendered pages: the search index.
+    """
     urls, tree = assets(plan.book.source / "assets")
     found = environment(templates, urls)
     found.globals.update(nav=plan.nav, site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
+    found.globals.update(has_feed=feeds.ATOM in plan.files)
     tree.update(plan.files)
     for page in plan.pages:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        tree[page.path] = one(page, found)
+        tree[page.path] = b""
+    for name in found.list_templates(extensions=["html"]):  # compiled once, before workers are forked
+        found.get_template(name)
+    shares_of_pages = shares.spread(lambda some: [one(page, found) for page in some], plan.pages)
+    rendered = (html for share in shares_of_pages for html in share)
+    tree.update(zip((page.path for page in plan.pages), rendered, strict=True))
+    tree.update(indexer(tree) if indexer else {})
     tree[bundle.RELEASE] = bundle.release(plan.book, tree)
     tree[bundle.BUNDLE] = bundle.bundle(plan.book, templates, tree)
     return dict(sorted(tree.items()))
@@ -100,7 +147,7 @@ def render(plan: Plan, templates: Path) -> dict[str, Content]:
 
 def one(page: Page, found: jinja2.Environment) -> bytes:
     """One page as bytes, its links relative, so that the site works below any address."""
-    html = found.get_template(page.template).render(page=page, **page.context)
+    html = found.get_template(page.template).render(page=page, **page.values)
     if page.url != "/404.html":
         depth = page.url.count("/") - 1
         html = _ROOTED.sub(rf"\g<1>{'../' * depth or './'}", html)

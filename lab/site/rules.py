@@ -17,15 +17,24 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`pattern` is tried where one of `needles` (lower case) occurs, in the `kinds` of text named, or in all."""
+    """`pattern` is tried where one of `needles` (lower case) occurs, in the `kinds` of text named, or in all.
+
+    `first`: a cheap pattern that every hit holds, looked for in the lowered text before the costly one.
+    """
 
     needles: tuple[str, ...]
     pattern: re.Pattern[str]
     kinds: frozenset[str] = field(default=frozenset())
+    first: re.Pattern[str] | None = None
 
 
-def _rule(pattern: str, *needles: str, kinds: Sequence[str] = (), flags: int = re.MULTILINE) -> Rule:
-    return Rule(needles=needles, pattern=re.compile(pattern, flags), kinds=frozenset(kinds))
+def _rule(pattern: str, *needles: str, kinds: Sequence[str] = (), first: str = "") -> Rule:
+    return Rule(
+        needles=needles,
+        pattern=re.compile(pattern, re.MULTILINE),
+        kinds=frozenset(kinds),
+        first=re.compile(first) if first else None,
+    )
 
 
 # fmt: off
@@ -38,6 +47,8 @@ _ENVIRONMENT: tuple[str, ...] = (
     "kubernetes_", "modal_", "runpod_", "cloudflare_", "vast_", "gcp_", "pbs_",
 )
 # fmt: on
+
+_QUAD = r"\.\d{1,3}\.\d{1,3}\."  # the middle of an address of four parts
 
 RULES: dict[str, Rule] = {
     "absolute path of a machine": _rule(
@@ -55,13 +66,16 @@ RULES: dict[str, Rule] = {
         r"(?<![\d.])(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))"
         r"\.\d{1,3}\.\d{1,3}(?![\d.])",
         "10.", "192.168.", "172.", "169.254.", "100.",
+        first=_QUAD,
     ),
     "private IPv6 address": _rule(
-        r"(?i)(?<![\w:])(?:f[cd][0-9a-f]{2}|fe80):(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{1,4}(?![\w:])", "fc", "fd", "fe80:"
+        r"(?i)(?<![\w:])(?:f[cd][0-9a-f]{2}|fe80):(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{1,4}(?![\w:])", "fc", "fd", "fe80:",
+        first=r"f[cde][0-9a-f]{2}:",
     ),
     "address of a machine": _rule(
         r"(?:@|//)(?!127\.|0\.0\.)\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w.])(?!127\.|0\.0\.)\d{1,3}(?:\.\d{1,3}){3}:\d{2,5}\b",
         "@", "//", ":",
+        first=_QUAD,
     ),
     "private host": _rule(
         r"(?i)\b[\w-]+\.(?:internal|intranet|lan|corp|localdomain)\b(?![\w(=])", ".internal", ".intranet", ".lan",
@@ -92,7 +106,9 @@ RULES: dict[str, Rule] = {
         "author", "commit", "signed-off-by",
     ),
     "e-mail address": _rule(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b", "@"),
-    "telephone number": _rule(r"(?<![\w.+])\+[1-9]\d{0,2}[ (-]{1,2}(?:[ ()-]{0,2}\d){7,12}(?![\w.])", "+"),
+    "telephone number": _rule(r"(?<![\w.+])\+[1-9]\d{0,2}[ (-]{1,2}(?:[ ()-]{0,2}\d){7,12}(?![\w.])", "+",
+        first=r"\+[1-9]\d{0,2}[ (-]",
+    ),
     "SSH endpoint": _rule(
         r"\b(?:ssh|scp|sftp|rsync)\s+(?:-\w+(?:\s+[^\s-]\S*)?\s+)*[\w.-]+@[\w.-]+|\bssh://\S+|\bgit@[\w.-]+:", "ssh",
         "scp", "sftp", "rsync", "git@",
@@ -110,9 +126,9 @@ RULES: dict[str, Rule] = {
         r"|dapi[0-9a-f]{32}|r8_[A-Za-z0-9]{37}|gsk_[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{40,}|lin_api_[A-Za-z0-9]{32,}"
         r"|shp(?:at|ss|ca)_[0-9a-fA-F]{32}|hv[sb]\.[\w-]{24,}|tskey-[\w-]{20,}|pypi-[\w-]{50,}|whsec_\w{24,}"
         r"|sntry[su]_[\w=+/-]{40,})",
-        "gh", "github_pat_", "akia", "asia", "hf_", "sk-", "xox", "xapp-", "aiza", "ya29.", "glpat-", "eyj", "npm_",
-        "dop_v1_", "dapi", "r8_", "gsk_", "xai-", "lin_api_", "shp", "hvs.", "hvb.", "tskey-", "pypi-", "whsec_",
-        "sntry",
+        "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "akia", "asia", "hf_", "sk-", "xox", "xapp-", "aiza",
+        "ya29.", "glpat-", "eyj", "npm_", "dop_v1_", "dapi", "r8_", "gsk_", "xai-", "lin_api_", "shpat_", "shpss_",
+        "shpca_", "hvs.", "hvb.", "tskey-", "pypi-", "whsec_", "sntry",
     ),
     "secret assignment": _rule(
         r"(?i)\b[\w-]{0,40}(?:secret|passw(?:or)?d|api_?key|access_?key|access_?token|auth_?token|api_?token|bearer)"
@@ -166,6 +182,8 @@ _FIRST = {
     "BasicAuthDetector": re.compile(r"://[^\s/\"'<>@]+:[^\s/\"'<>@]+@"),
     "ArtifactoryDetector": re.compile(r"(?:[\s=:\"]|^)(?:AKC\w{10}|AP[\dA-F](?=\w*\d)\w{8})"),
 }
+# a cheaper pattern yet for whole texts, which each line that passes the one above holds
+_SELDOM = {"TelegramBotTokenDetector": re.compile(r":[\w-]{35}")}
 
 
 @cache
@@ -184,11 +202,14 @@ def hits(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str]]:
     lowered = text.lower()
     for name, rule in RULES.items():
         if (not rule.kinds or kind in rule.kinds) and any(needle in lowered for needle in rule.needles):
+            if rule.first and not rule.first.search(lowered):
+                continue
             for found in rule.pattern.finditer(text):
                 yield text.count("\n", 0, found.start()), name
     for name, needles in DETECTORS.items():
         first = _FIRST.get(name)
-        if not any(needle in text for needle in needles) or (first and not first.search(text)):
+        seldom = _SELDOM.get(name, first)
+        if not any(needle in text for needle in needles) or (seldom and not seldom.search(text)):
             continue
         for index, line in enumerate(lines):
             if any(needle in line for needle in needles) and (first is None or first.search(line)):

@@ -84,6 +84,7 @@ PUBLIC_EVIDENCE: dict[str, str] = {
     "recipe.toml": "the recipe as it was run",
     "pairs.csv": "distortion of every pair in full precision",
     "replay.json": "later replays of the packet",
+    "answers.png": "SegNet's classes of every pair: red the decode's, blue the source's, green where they differ",
     "stages.txt": "the stages of its training",
     "stages.csv": "its score after every stage",
     "axes.csv": "its score on other decodes of the source",

@@ -92,9 +92,9 @@ def tag(name: str, /, *content: str, **attributes: str | float | None) -> Markup
     parts = [name]
     for key, value in attributes.items():
         if value is not None:
-            shown = number(value) if isinstance(value, float) else str(value)
-            parts.append(f'{key.rstrip("_").replace("_", "-")}="{escape(shown)}"')
-    inner = "".join(str(escape(item)) for item in content)
+            shown = number(value) if isinstance(value, float) else escape(str(value))
+            parts.append(f'{key.rstrip("_").replace("_", "-")}="{shown}"')
+    inner = "".join([item if isinstance(item, Markup) else escape(item) for item in content])
     opening = " ".join(parts)
     return Markup(f"<{opening}>{inner}</{name}>") if inner else Markup(f"<{opening}/>")
 

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
-_DEVICES = ("cpu", "cuda", "mps")
+from lab.errors import TrainingError
+
+DEVICES = ("cpu", "cuda", "mps")
+ADVISORY = ("mps",)
 
 
 @contextmanager
@@ -25,11 +28,15 @@ def device(name: str) -> torch.device:
     """The device of this name, refused if absent. Results of `mps` are advisory.
 
     Raises:
-        ValueError: an unknown name, or a device that this machine lacks.
+        TrainingError: an unknown name, or a device that this machine lacks.
     """
-    if name not in _DEVICES:
-        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, got {name!r}")
+    if name not in DEVICES:
+        raise TrainingError("device", expected=f"one of {', '.join(DEVICES)}", found=repr(name))
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present[name]:
-        raise ValueError(f"device {name!r} is not on this machine; train on 'cpu'")
+        there = ", ".join(device for device in DEVICES if present[device])
+        raise TrainingError(
+            f"device {name!r}", expected="a device that is on this machine and that torch was built for",
+            found=f"only {there}", fix="train on cpu, or where the device is",
+        )  # fmt: skip
     return torch.device(name)

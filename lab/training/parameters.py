@@ -61,7 +61,9 @@ class Parameters:
             for name, parameter in scheme.named_parameters():
                 parameter.copy_(values[_QUANTIZER + name])
         scheme.requires_grad_(False)
-        own = {name[len(_WEIGHT) :]: value for name, value in values.items() if name.startswith(_WEIGHT)}
+        own = {
+            name[len(_WEIGHT) :]: value.to(self._device) for name, value in values.items() if name.startswith(_WEIGHT)
+        }
         return scheme, copied(own)
 
 

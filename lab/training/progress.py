@@ -153,8 +153,13 @@ class Progress:
         self.rows.clear()
 
 
-def resume(folder: Path) -> tuple[Progress, Weights, Weights, dict[str, Any]] | None:
+def resume(
+    folder: Path, device: torch.device | None = None
+) -> tuple[Progress, Weights, Weights, dict[str, Any]] | None:
     """(progress, live weights, optimizer memory, identity) of the checkpoint in a folder; None where there is none.
+
+    Args:
+        device: where weights and averages go on; the processor unless told otherwise.
 
     Raises:
         TrainingError: the file is not a checkpoint of ours.
@@ -162,14 +167,15 @@ def resume(folder: Path) -> tuple[Progress, Weights, Weights, dict[str, Any]] | 
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
-    tensors, state = checkpoints.load(path)
+    kept, state = checkpoints.load(path)
+    tensors = {name: value.to(device or "cpu") for name, value in kept.items()}
     progress = Progress(
         stage=state["stage"],
         step=state["step"],
         done_steps=state["done_steps"],
         calibrated=state["calibrated"],
         running=Running(**state["running"]),
-        difficulty=tensors["difficulty"],
+        difficulty=kept["difficulty"],
         written_rows=state["written_rows"],
         snapshots=[checkpoints.under(f"snapshot{number}", tensors) for number in range(state["n_snapshots"])],
     )

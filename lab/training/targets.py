@@ -179,7 +179,8 @@ def measure(
         frames: batches, uint8 or float (n, 2, 3, h, w), together every pair in order.
 
     Notes:
-        Equal to measuring at camera size wherever the decode was up-sampled by `aligned_up`.
+        Equal to measuring at camera size wherever the decode was up-sampled by `aligned_up`. Batches are taken to where
+        the networks are.
 
     Raises:
         ValueError: too few or too many pairs.
@@ -187,11 +188,12 @@ def measure(
     seg: list[NDArray[np.float64]] = []
     pose: list[NDArray[np.float64]] = []
     at = 0
+    device = next((weight.device for weight in segnet.parameters()), torch.device("cpu"))
     for batch in frames:
         end = at + len(batch)
         if end > targets.n_pairs:
             raise ValueError(f"expected {targets.n_pairs} decoded pairs, got more")
-        found, said = some_answers(batch.float(), targets.size, segnet, posenet)
+        found, said = some_answers(batch.to(device).float(), targets.size, segnet, posenet)
         differs = found.argmax(dim=1).to(torch.uint8).cpu() != targets.classes[at:end]
         seg.append(differs.flatten(1).double().mean(dim=1).numpy())
         if said is None:

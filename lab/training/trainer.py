@@ -60,7 +60,7 @@ class Trainer:
         extra: plain data to keep in the checkpoint's identity, such as the recipe's text.
 
     Raises:
-        ValueError: the device is not there.
+        TrainingError: the device is not there.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class _Run:
 
     def _start(self) -> tuple[Progress, Weights]:
         """A fresh state, or the checkpoint's."""
-        found = progress.resume(self.folder) if self.folder else None
+        found = progress.resume(self.folder, self.trainer.device) if self.folder else None
         if found is None:
             return Progress(running=self.objective.running), {}
         state, live, memory, identity = found

@@ -24,6 +24,7 @@ LUMA_GAIN = 255.0 / 219.0
 CHROMA_GAIN = 255.0 / 224.0
 RED_V, GREEN_U, GREEN_V, BLUE_U = 1.402, 0.344136, 0.714136, 1.772
 KR, KG, KB = 0.299, 0.587, 0.114
+STRIP_ROWS = 64
 
 
 def enlarge_chroma(chroma: torch.Tensor, size: tuple[int, int], *, nearest: bool = False) -> torch.Tensor:
@@ -59,9 +60,28 @@ def yuv_to_rgb(y: Plane, u: Plane, v: Plane, *, full_range: bool = False, neares
     Returns:
         float32 (3, H, W), 0-255.
     """
-    luma = torch.from_numpy(y).float()
     chroma = enlarge_chroma(torch.from_numpy(np.stack((u, v))).float(), (y.shape[0], y.shape[1]), nearest=nearest)
-    chroma = chroma - 128.0
+    return _mix(torch.from_numpy(y).float(), chroma - 128.0, full_range=full_range)
+
+
+def yuv_to_frame(y: Plane, u: Plane, v: Plane, *, full_range: bool = False) -> NDArray[np.uint8]:
+    """`to_uint8` of `yuv_to_rgb`, value for value, a strip of rows at a time so that its floats stay in the cache.
+
+    Returns:
+        uint8 (H, W, 3), contiguous.
+    """
+    height, width = y.shape
+    chroma = enlarge_chroma(torch.from_numpy(np.stack((u, v))).float(), (height, width)).sub_(128.0)
+    out = torch.empty((height, width, 3), dtype=torch.uint8)
+    for top in range(0, height, STRIP_ROWS):
+        rows = slice(top, top + STRIP_ROWS)
+        planes = _mix(torch.from_numpy(y[rows]).float(), chroma[:, rows], full_range=full_range)
+        out[rows] = planes.round_().to(torch.uint8).movedim(0, -1)
+    return out.numpy()
+
+
+def _mix(luma: torch.Tensor, chroma: torch.Tensor, *, full_range: bool) -> torch.Tensor:
+    """Planes of RGB, float32 (3, H, W), clamped to 0-255, of luma (H, W) and centred chroma (2, H, W); both change."""
     if not full_range:
         luma = luma.sub_(16.0).mul_(LUMA_GAIN)
         chroma = chroma.mul_(CHROMA_GAIN)

@@ -136,7 +136,7 @@ def to_rgb(frame: av.VideoFrame) -> Frame:
     if name not in _PLANAR:
         frame = frame.reformat(format="yuv444p")
     y, u, v = planes(frame)
-    return colour.to_uint8(colour.yuv_to_rgb(y, u, v, full_range=_is_full_range(frame)))
+    return colour.yuv_to_frame(y, u, v, full_range=_is_full_range(frame))
 
 
 def planes(frame: Any) -> tuple[Frame, Frame, Frame]:

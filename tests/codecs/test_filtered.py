@@ -430,6 +430,12 @@ def test_the_verbs_train_and_eval_work_on_a_folder(
     row = json.loads(capsys.readouterr().out)[0]
     assert row["payload_bytes"] == (tmp_path / "out" / "payload.bin").stat().st_size
     assert row["score"] > 0
+    assert row["device"] == "cpu"
+    if not torch.backends.mps.is_available():
+        asked_for = ["train", str(recipe), "--contract", "toy", "--device", "mps", "-o", str(tmp_path / "no")]
+        assert cli.main([*root, *asked_for]) == 1
+        assert "device 'mps'" in capsys.readouterr().err
+        assert not (tmp_path / "no").exists()
     assert cli.main([*root, "train", INNER, "--contract", "toy", "-o", str(tmp_path / "no")]) == 1
     assert "a family that is trained" in capsys.readouterr().err
     assert cli.main(["profiles", "wilde"]) == 0

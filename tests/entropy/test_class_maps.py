@@ -130,7 +130,8 @@ def test_the_price_of_edits_is_what_coding_them_costs(data: st.DataObject) -> No
     assert before.method == after.method
     delta = meter.incremental_bits(edits)
     assert delta == pytest.approx(after.ideal_bits - before.ideal_bits, abs=1e-6)
-    assert abs(len(after.payload) - len(before.payload) - delta / 8) <= 1.0
+    # Either stream ends with the fewest whole bytes that settle its last interval: less than two above its ideal.
+    assert abs(len(after.payload) - len(before.payload) - delta / 8) < 2.0
 
 
 def test_the_cost_of_pixels_adds_up_to_the_cost_of_maps() -> None:

@@ -55,3 +55,23 @@ def test_compiled_and_interpreted_kernels_agree_to_the_byte() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == digest()
+
+
+def test_compiling_a_part_leaves_the_level_of_optimisation_as_it_was() -> None:
+    import numba
+    from numba.core import config
+
+    from lab.entropy import jit
+
+    levels: list[int] = []
+
+    class Watched(jit._Lightly):
+        def define_pipelines(self) -> list[object]:
+            levels.append(int(config.OPT))
+            return super().define_pipelines()
+
+    before = config.OPT
+    twice = numba.njit(lambda x: 2 * x, pipeline_class=Watched)
+    assert numba.njit(lambda x: twice(x) + 1)(3) == 7
+    assert levels == [jit._LIGHT]
+    assert config.OPT is before

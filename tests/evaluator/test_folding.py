@@ -67,3 +67,22 @@ def test_another_enlargement_than_twice_is_refused() -> None:
     block.conv2 = nn.ReLU()
     with pytest.raises(ValueError, match="8x8"):
         folding.UpsampledBlock(block, 3)(torch.zeros(1, 3, 4, 4), 9, 8)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.SiLU(inplace=True)])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_an_activation_moves_into_its_convolution_on_the_processor_alone(activation: nn.Module, groups: int) -> None:
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, groups=groups), nn.Identity(), activation, nn.Conv2d(8, 2, 1))
+    network.requires_grad_(False).to(memory_format=torch.channels_last)
+    x = torch.randn(3, 4, 9, 7).contiguous(memory_format=torch.channels_last)
+    before = network(x)
+    joined = folding.join_activations(network)
+    assert isinstance(joined[0], folding.ActivatedConv) and isinstance(joined[2], nn.Identity)
+    with torch.inference_mode():
+        torch.testing.assert_close(joined(x), before, rtol=0, atol=2e-6)
+        assert joined[0]._packed is not None
+        torch.testing.assert_close(joined(x[:1]), before[:1], rtol=0, atol=2e-6)
+    x.requires_grad_(True)
+    joined(x).sum().backward()  # gradients take the plain way
+    assert x.grad is not None and x.grad.abs().sum() > 0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fakes import toy_contract
 
-from lab import cli, contract, experiment, recipe
+from lab import cli, contract, experiment, negative, recipe
 from lab.contract import Contract
-from lab.errors import SearchError
+from lab.errors import LedgerError, SearchError
 from lab.experiment import Bench
 from lab.ledger import Ledger
 from lab.search import loop
@@ -132,6 +132,47 @@ def test_a_loop_runs_what_it_chose_and_keeps_predictions_beside_outcomes(
     assert status == 0
     rows = json.loads(capsys.readouterr().out)
     assert all(row["chosen"] in ("yes", "") for row in rows)
+
+
+def test_what_falls_into_a_dead_lane_is_not_chosen(bench: Bench, toy: Contract) -> None:
+    table = {
+        "schema": negative.SCHEMA,
+        "id": "up-samplers",
+        "title": "bicubic",
+        "tried": "bicubic",
+        "family": "conventional",
+        "contract": "toy",
+        "grade": "A-negative",
+        "basis": "a test",
+        "scope": "configuration",
+        "state": "dead",
+        "mechanism": "it mixes neighbours into the blocks that are read",
+        "revive": "another grid",
+        "config": {"up": "bicubic"},
+        "numbers": {},
+    }
+    path = bench.ledgers / "negative" / "up-samplers.json"
+    path.parent.mkdir()
+    try:
+        path.write_text(json.dumps(table), encoding="utf-8")
+        (cycle,) = cycles(bench, toy, name="lanes", spend=False, per_cycle=40)
+        (dead,) = [row for row in cycle.rows if row.get("lanes")]
+        assert "bicubic" in dead["candidate"]
+        assert (dead["chosen"], dead["gate_passed"]) == (False, False)
+        assert "another grid" not in dead["lane_says"] and "mixes neighbours" in dead["lane_says"]
+        reason = "the toy's networks have other taps than those of the record"
+        (cycle,) = cycles(bench, toy, name="lanes", spend=False, per_cycle=40, novelty=reason)
+        (again,) = [row for row in cycle.rows if row.get("lanes")]
+        assert (again["gate_passed"], again["novelty"]) == (True, reason)
+        path.write_text(json.dumps({**table, "state": "parked"}), encoding="utf-8")
+        (cycle,) = cycles(bench, toy, name="lanes", spend=False, per_cycle=40)
+        eligible = [row for row in cycle.rows if row["chosen"]]
+        assert eligible[-1].get("lanes") == ["up-samplers"]
+        path.write_text("{", encoding="utf-8")
+        with pytest.raises(LedgerError, match="negative/up-samplers"):
+            cycles(bench, toy, name="lanes", spend=False)
+    finally:
+        path.unlink()
 
 
 def test_a_cap_ends_what_is_chosen(bench: Bench, toy: Contract) -> None:

@@ -21,8 +21,7 @@ TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
 def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     """What build.py does up to writing: book, plan, checked tree."""
     shelves = intake.load(source, ledgers)
-    entries = [entry for one in shelves.shelves for entry in one.entries]
-    media = clips.prepare(entries, cache, lambda *_: None)
+    media = clips.prepare(shelves, cache, lambda *_: None)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
     tree = render.render(planned, TEMPLATES)
     return SimpleNamespace(book=shelves, plan=planned, tree=tree, facts=check.check(tree), media=media)

@@ -64,8 +64,13 @@ def make(
     clips: int = 1,
     name: str = NAME,
     fps: str = "20",
+    whole_pixels: bool = False,
 ) -> Made:
-    """Write a contract, its source video, and a record with evidence for each of `runs`; the best get clips."""
+    """Write a contract, its source video, and a record with evidence for each of `runs`; the best get clips.
+
+    Args:
+        whole_pixels: SegNet's shares are whole numbers of pixels of the model grid, as measured ones are.
+    """
     ledgers = root / "ledgers"
     folder = ledgers / name
     (folder / "source").mkdir(parents=True)
@@ -76,6 +81,9 @@ def make(
     ledger, ids, totals = Ledger(ledgers), {}, {}
     for index, (slug, parent, changed, n_bytes, segnet, posenet) in enumerate(runs):
         pairs = spread(index, n_pairs, segnet, posenet)
+        if whole_pixels:
+            pixels = size[0] // 2 * (size[1] // 2)
+            pairs = [(round(share * pixels) / pixels, error) for share, error in pairs]
         payload = random.Random(index).randbytes(n_bytes - 120)
         data = archive.write(payload)
         digest = custody.sha256_bytes(data)

@@ -168,7 +168,7 @@ def nested() -> bytes:
 
 
 def scan(name: str, content: bytes, **how: object) -> list[Finding]:
-    return Gate(**how).scan([(name, content)])  # type: ignore[arg-type]
+    return Gate(**how).scan({name: content})  # type: ignore[arg-type]
 
 
 def test_tokens_of_twenty_one_providers_are_found_but_for_one_that_is_a_digest_to_every_rule() -> None:
@@ -205,8 +205,8 @@ def test_four_hundred_digests_and_integrity_attributes_are_no_leaks() -> None:
 
 def test_media_of_our_own_writers_carry_nothing(built: SimpleNamespace) -> None:
     media = [(name, publish.read(content)) for name, content in built.tree.items() if name.startswith("media/")]
-    assert {name.rpartition(".")[2] for name, _ in media} == {"mp4", "webp"}
-    assert Gate().scan(media) == []
+    assert {name.rpartition(".")[2] for name, _ in media} == {"json", "mp4", "webp"}
+    assert Gate().scan(dict(media)) == []
     for kind in ("PNG", "WEBP"):
         assert scan(f"a.{kind.lower()}", picture(kind)) == []
 
@@ -254,11 +254,11 @@ def test_clean_files_are_remembered_under_the_rules_and_hits_never(tmp_path: Pat
     lines = [f'{{"sha256": "{hashlib.sha256(b"%d" % i).hexdigest()}", "n": {i}}}' for i in range(110_000)]
     files = [("data/a.json", "\n".join(lines).encode()), ("data/b.json", f"x {PATH}".encode())]
     assert len(files[0][1]) > 10_000_000
-    first = Gate(memory=tmp_path).scan(files)
+    first = Gate(memory=tmp_path).scan(dict(files))
     started = time.process_time()
-    assert Gate(memory=tmp_path).scan(files) == first
+    assert Gate(memory=tmp_path).scan(dict(files)) == first
     assert time.process_time() - started < 5
     assert [hit.path for hit in first] == ["data/b.json"]
-    assert Gate(memory=tmp_path).scan(files[1:]) == first
-    assert len(Gate(memory=tmp_path, names=("home",)).scan(files[1:])) == len(first)  # common names are no names
-    assert len(Gate(memory=tmp_path, names=("someone",)).scan(files[1:])) > len(first)  # other rules ask again
+    assert Gate(memory=tmp_path).scan(dict(files[1:])) == first
+    assert len(Gate(memory=tmp_path, names=("home",)).scan(dict(files[1:]))) == len(first)  # common names are no names
+    assert len(Gate(memory=tmp_path, names=("someone",)).scan(dict(files[1:]))) > len(first)  # other rules ask again

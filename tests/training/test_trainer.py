@@ -231,11 +231,12 @@ def test_hard_pairs_come_from_the_hardest_fifth() -> None:
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
-    with pytest.raises(ValueError, match="cpu, cuda, mps"):
+    with pytest.raises(TrainingError, match="cpu, cuda, mps"):
         compute.device("tpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="not on this machine"):
-            compute.device("cuda")
+    for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())):
+        if not there:
+            with pytest.raises(TrainingError, match=f"device '{name}'.*only cpu"):
+                compute.device(name)
 
 
 def test_training_leaves_the_thread_count_as_it_was() -> None:

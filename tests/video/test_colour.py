@@ -95,3 +95,14 @@ def test_there_and_back_loses_only_rounding_on_even_colour() -> None:
 def test_odd_sides_cannot_be_subsampled() -> None:
     with pytest.raises(ValueError, match="even"):
         colour.rgb_to_yuv420(torch.zeros(3, 5, 4))
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (129, 34), (874, 1164)])
+def test_a_frame_in_strips_equals_a_frame_at_once(size: tuple[int, int], full_range: bool) -> None:
+    height, width = size
+    rng = np.random.default_rng(height)
+    y = rng.integers(0, 256, size, dtype=np.uint8)
+    u, v = rng.integers(0, 256, (2, (height + 1) // 2, (width + 1) // 2), dtype=np.uint8)
+    whole = colour.to_uint8(colour.yuv_to_rgb(y, u, v, full_range=full_range))
+    np.testing.assert_array_equal(colour.yuv_to_frame(y, u, v, full_range=full_range), whole)

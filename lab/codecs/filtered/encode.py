@@ -128,16 +128,28 @@ def _fit(
         stream = bench.pack(packed, codes)
         return config.validation(bench.measured(stream, pose=pose), len(stream.payload), pose=pose)
 
-    extra = {"recipe": asked.name, "text": asked.text, "contract": bench.source.contract.name, "family": "filtered"}
-    trainer = Trainer(model, config, folder=folder, monitor=bench.monitor, extra=extra)
-    return trainer.fit(
-        inputs,
-        material.targets,
-        material.posenet,
-        material.segnet,
-        saliency=saliency.saliency() if any(stage.alpha for stage in stages) else None,
-        validate=decoded,
-    )
+    source = bench.source
+    extra = {
+        "recipe": asked.name,
+        "text": asked.text,
+        "contract": source.contract.name,
+        "family": "filtered",
+        "device": source.device,
+    }
+    trainer = Trainer(model, config, device=source.device, folder=folder, monitor=bench.monitor, extra=extra)
+    try:
+        return trainer.fit(
+            inputs,
+            material.targets,
+            material.posenet,
+            material.segnet,
+            saliency=saliency.saliency() if any(stage.alpha for stage in stages) else None,
+            validate=decoded,
+        )
+    finally:
+        # What comes after training, side codes and the payload's own measure, is computed where a judge computes it.
+        for network in (material.segnet, material.posenet):
+            network.to("cpu")
 
 
 def restore(source: SourceClip, asked: Recipe, checkpoint: Path, monitor: Monitor) -> Bitstream:

@@ -1,0 +1,62 @@
+"""Work on many items in several processes of this machine: forked, so that nothing is copied to a worker but results.
+
+A share that fails in a worker, whatever the reason, is done again in the parent, where its error is the caller's.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+LEAST = 256  # items below which a fork costs more than it saves
+MOST = 4
+
+
+def processes() -> int:
+    """How many processes share a long piece of work here: the processors that this one may use, at most `MOST`."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST, allowed))
+
+
+def spread(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], count: int | None = None) -> list[Result]:
+    """`work` of consecutive shares of `items`, in their order; what it gives must survive a pickle.
+
+    Args:
+        count: number of processes, this one among them; None decides by the machine. Few items stay in this one.
+    """
+    count = (count or processes()) if len(items) >= LEAST and hasattr(os, "fork") else 1
+    cuts = [len(items) * i // count for i in range(count + 1)]
+    shares = [items[a:b] for a, b in pairwise(cuts)]
+    gc.freeze()
+    started = [_start(work, share) for share in shares[1:]]
+    done = [work(shares[0])]
+    for share, (process, pipe) in zip(shares[1:], started, strict=True):
+        with os.fdopen(pipe, "rb") as stream:
+            data = stream.read()
+        _, status = os.waitpid(process, 0)
+        done.append(pickle.loads(data) if status == 0 and data else work(share))
+    gc.unfreeze()
+    return done
+
+
+def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> tuple[int, int]:
+    """(process, reading end of its pipe) of a worker that does one share and writes what it gives."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(writing)
+        return process, reading
+    try:  # the worker: whatever happens, it ends here
+        os.close(reading)
+        data = pickle.dumps(work(share), protocol=pickle.HIGHEST_PROTOCOL)
+        with os.fdopen(writing, "wb") as stream:
+            stream.write(data)
+        os._exit(0)
+    finally:
+        os._exit(1)

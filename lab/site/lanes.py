@@ -1,0 +1,138 @@
+"""The *Dead lanes* page: what was tried and buried, by this lab and by others, with the mechanism that killed it.
+
+Ours lie in `ledgers/negative` (one file per lane), those of others in `ledgers/external/dead-lanes.json`. Only the
+fields named here reach the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.errors import SiteError
+from lab.site import data, facts
+from lab.site import format as show
+from lab.site.data import Content
+
+FILE = "data/dead-lanes.json"
+SCHEMA = "lab.negative/1"
+LAB = "this lab"
+FILE_LIMIT_BYTES = 1 << 20
+_PARTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One buried idea. `origin` is the lab that buried it, `basis` what its numbers rest on."""
+
+    title: str
+    family: str
+    origin: str
+    status: str
+    tried: str
+    mechanism: str
+    numbers: str
+    revive: str
+    basis: str
+    grade: str
+
+    @property
+    def ours(self) -> bool:
+        """Was it buried here?"""
+        return self.origin == LAB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lanes:
+    """Every lane, ours first, then by family and title."""
+
+    rows: tuple[Lane, ...]
+
+    @property
+    def ours(self) -> int:
+        """How many were buried here."""
+        return sum(lane.ours for lane in self.rows)
+
+    @property
+    def families(self) -> list[tuple[str, int]]:
+        """(family, lanes), the largest first."""
+        return Counter(lane.family for lane in self.rows).most_common()
+
+    @property
+    def files(self) -> dict[str, Content]:
+        """The same as a file."""
+        return {FILE: data.dump([asdict(lane) for lane in self.rows])} if self.rows else {}
+
+
+def load(ledgers: Path) -> Lanes:
+    """Every lane below a ledger's root.
+
+    Raises:
+        SiteError: a file is not a record of a lane.
+    """
+    own = [_own(path) for path in sorted((ledgers / "negative").glob("*.json"))]
+    found = [_theirs(item) for item in facts.records(ledgers / "external" / "dead-lanes.json")]
+    order = sorted((*own, *found), key=lambda lane: (not lane.ours, lane.family, lane.title))
+    return Lanes(rows=tuple(order))
+
+
+def _own(path: Path) -> Lane:
+    try:
+        if path.stat().st_size > FILE_LIMIT_BYTES:
+            raise ValueError(f"more than {FILE_LIMIT_BYTES:,} bytes")
+        item = json.loads(path.read_text(encoding="utf-8"))
+        if item["schema"] != SCHEMA:
+            raise ValueError(f"schema {item['schema']!r}")
+        return Lane(
+            title=facts.text(item, "title"),
+            family=facts.text(item, "family"),
+            origin=LAB,
+            status=str(item.get("state") or "dead"),
+            tried=facts.text(item, "tried"),
+            mechanism=facts.text(item, "mechanism"),
+            numbers=_numbers(item["numbers"]),
+            revive=facts.text(item, "revive"),
+            basis=facts.text(item, "basis"),
+            grade=facts.text(item, "grade"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SiteError(
+            f"negative/{path.name}", expected=f"a dead lane, schema {SCHEMA}", found=str(error)[:200]
+        ) from None
+
+
+def _theirs(item: Mapping[str, Any]) -> Lane:
+    stated = item["facts"]
+    return Lane(
+        title=facts.text(item, "title"),
+        family=facts.text(stated, "family"),
+        origin=facts.text(stated, "lab"),
+        status=facts.text(stated, "status") or "dead",
+        tried="",
+        mechanism=facts.text(stated, "mechanism"),
+        numbers=_numbers(stated.get("evidence", {})),
+        revive=facts.text(stated, "revisit_when"),
+        basis=facts.source(item),
+        grade=facts.text(item, "grade"),
+    )
+
+
+def _numbers(table: Mapping[str, Any], prefix: str = "") -> str:
+    """Named numbers on one line; a table inside is named in front of its own."""
+    parts = []
+    for name, value in table.items():
+        words = f"{prefix}{str(name).replace('_', ' ')}"
+        parts.append(_numbers(value, f"{words}: ") if isinstance(value, Mapping) else f"{words} {_number(value)}")
+    return facts.inert("; ".join(parts))[: facts.TEXT_LIMIT]
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(_number(part) for part in value[:_PARTS])
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)[:80]
+    return show.byte_count(value) if isinstance(value, int) else show.scientific(value, 4)

@@ -1,0 +1,136 @@
+"""The *Name decoder*: the name of a recipe split into its tricks, each explained once.
+
+The table of pieces is `site_src/names.toml`, written by people; what each piece is worth is counted from the runs.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import SiteError
+from lab.site import lineage
+from lab.site.book import Board, Entry
+
+UNKNOWN = ""
+ANY = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One piece of a name and what it says; `says` is empty where the table has no such piece."""
+
+    text: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """A run with its name in pieces."""
+
+    entry: Entry
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trick:
+    """A piece over all runs: how many carry it, the best of them, and its worth where it was all that changed.
+
+    `alone` are deltas against the parent of the runs whose name is the parent's and this piece.
+    """
+
+    text: str
+    says: str
+    family: str
+    runs: int
+    best: Entry
+    alone: tuple[tuple[Entry, float], ...]
+
+
+Table = Mapping[str, Sequence[tuple[re.Pattern[str], str]]]
+
+
+def table(path: Path) -> Table:
+    """The pieces by family.
+
+    Raises:
+        SiteError: it is not a table of patterns.
+    """
+    try:
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {
+            family: [(re.compile(pattern), str(says)) for pattern, says in pieces.items()]
+            for family, pieces in read.items()
+        }
+    except (OSError, tomllib.TOMLDecodeError, AttributeError, re.error) as error:
+        raise SiteError(path.name, expected="patterns of names by family", found=str(error)) from None
+
+
+def split(slug: str, family: str, known: Table) -> tuple[Piece, ...]:
+    """A name in pieces, the longest known one first; a part that nobody explained is a piece of its own."""
+    parts, pieces, at = slug.split("-"), [], 0
+    rules = [*known.get(family, ()), *known.get(ANY, ())]
+    while at < len(parts):
+        found = None
+        for end in range(len(parts), at, -1):
+            text = "-".join(parts[at:end])
+            match = next(((rule, says) for rule, says in rules if rule.fullmatch(text)), None)
+            if match:
+                groups = match[0].fullmatch(text)
+                found = (end, Piece(text=text, says=match[1].format(*(groups.groups() if groups else ()))))
+                break
+        end, piece = found or (at + 1, Piece(text=parts[at], says=UNKNOWN))
+        pieces.append(piece)
+        at = end
+    return tuple(pieces)
+
+
+def names(board: Board | None, known: Table) -> list[Name]:
+    """Every run of a board with its name in pieces, best first."""
+    entries = sorted(board.entries if board else (), key=lambda entry: (entry.total, entry.id))
+    return [Name(entry=entry, pieces=split(entry.slug, entry.run.family, known)) for entry in entries]
+
+
+def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
+    """Every piece that a name holds, by family, the most frequent first."""
+    carriers: dict[tuple[str, str], list[Name]] = {}
+    for name in found:
+        for piece in dict.fromkeys(name.pieces):
+            carriers.setdefault((name.entry.run.family, piece.text), []).append(name)
+    by_id = {name.entry.id: name for name in found}
+    out = []
+    for (family, text), holders in carriers.items():
+        says = next(piece.says for piece in holders[0].pieces if piece.text == text)
+        out.append(
+            Trick(
+                text=text,
+                says=says,
+                family=family,
+                runs=len(holders),
+                best=min((name.entry for name in holders), key=lambda entry: (entry.total, entry.id)),
+                alone=tuple(_alone(text, holders, by_id, board)),
+            )
+        )
+    return sorted(out, key=lambda trick: (trick.family, -trick.runs, trick.text))
+
+
+def _alone(text: str, holders: Sequence[Name], by_id: Mapping[str, Name], board: Board) -> list[tuple[Entry, float]]:
+    found = []
+    for name in holders:
+        parent = by_id.get(name.entry.parent or "")
+        delta = lineage.from_parent(name.entry, board)
+        if parent is None or delta is None:
+            continue
+        rest = [piece.text for piece in name.pieces if piece.text != text]
+        if rest == [piece.text for piece in parent.pieces] and len(rest) < len(name.pieces):
+            found.append((name.entry, delta.total))
+    return sorted(found, key=lambda item: (item[1], item[0].id))
+
+
+def longest(found: Sequence[Name]) -> Name | None:
+    """The name with the most pieces that are all explained, for the example at the top."""
+    whole = [name for name in found if all(piece.says for piece in name.pieces)]
+    return max(whole, key=lambda name: (len(name.pieces), -name.entry.total, name.entry.id), default=None)

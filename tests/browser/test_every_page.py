@@ -1,0 +1,119 @@
+"""Every kind of page: WCAG 2.2 AA by axe-core, HTML by vnu, a small screen, no scripts, the keyboard, the policy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from served import TOOLS, Served, needs
+
+pytestmark = pytest.mark.browser
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+AUDIT = f"""() => axe.run({{preload: false, runOnly: {json.dumps(TAGS)}}}).then(({{violations}}) =>
+  violations.flatMap(({{id, nodes}}) => nodes.map((one) => `${{id}}: ${{one.target}} ${{one.failureSummary}}`)))"""
+# what is read, without what is only worked with
+WORDS = """() => {
+  const main = document.querySelector('main');
+  for (const one of main.querySelectorAll('select, form, fieldset, button')) one.remove();
+  return main.innerText.split(/\\s+/).length;
+}"""
+
+
+def kinds(site: Served) -> dict[str, str]:
+    """One address for each template, of a run the one with a clip."""
+    found = {page.template: page.url for page in reversed(site.plan.pages)}
+    return found | {"run.html": site.run, "base of the site": "/"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_kind_of_page_passes_axe(visit: Any, site: Served, scheme: str) -> None:
+    axe = TOOLS / "axe-core" / "axe.min.js"
+    needs("axe-core", axe.is_file())
+    wrong = {}
+    for kind, url in kinds(site).items():
+        page = visit(site.address + url, color_scheme=scheme).page
+        if page.locator("[data-load]").count():
+            page.click("[data-load]")
+            page.wait_for_selector(".controls input[type=range]")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        page.evaluate(axe.read_text(encoding="utf-8"))
+        if found := page.evaluate(AUDIT):
+            wrong[kind] = found
+        page.context.close()
+    assert wrong == {}
+
+
+def test_every_page_is_valid_html(site: Served) -> None:
+    jar = TOOLS / "vnu-jar" / "build" / "dist" / "vnu.jar"
+    needs("java", shutil.which("java"))
+    needs("vnu", jar.is_file())
+    command = ["java", "-Xss4m", "-jar", str(jar), "--format", "json", "--exit-zero-always", "--also-check-svg"]
+    done = subprocess.run([*command, "--skip-non-html", str(site.folder)], capture_output=True, text=True, check=True)
+    said = json.loads(done.stderr)["messages"]
+    errors = [f"{one['url'][-60:]}:{one.get('lastLine')} {one['message']}" for one in said if one["type"] == "error"]
+    assert errors == []
+
+
+def test_every_kind_of_page_obeys_the_policy_and_fits_a_small_screen(visit: Any, site: Served) -> None:
+    for kind, url in kinds(site).items():
+        seen = visit(site.address + url, viewport={"width": 320, "height": 700})
+        if seen.page.locator("[data-load]").count():
+            seen.page.click("[data-load]")
+            seen.page.wait_for_selector(".controls input[type=range]")
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 320, kind
+        assert seen.complaints == [], kind
+        seen.page.context.close()
+
+
+def test_without_scripts_the_content_is_there(visit: Any, site: Served) -> None:
+    """What scripts add are tools, which bring words of their own: at most two in five, on pages made around them."""
+    for kind, url in kinds(site).items():
+        with_scripts, without = (visit(site.address + url, java_script_enabled=on).page for on in (True, False))
+        rich, plain = with_scripts.evaluate(WORDS), without.evaluate(WORDS)
+        assert plain >= 0.6 * rich, f"{kind}: {plain} of {rich} words"
+        for one in (with_scripts, without):
+            one.context.close()
+    page = visit(site.address + site.run, java_script_enabled=False).page
+    assert page.locator(".pane img").count() == 2
+    assert page.locator("a[href$='.mp4']").first.is_visible()
+    page = visit(f"{site.address}/compare/", java_script_enabled=False).page
+    assert page.locator(".pane img").count() == 6
+    assert page.locator("[data-run]").count() == 6
+
+
+def test_the_first_key_reaches_the_content_and_focus_is_always_seen(visit: Any, site: Served) -> None:
+    for kind, url in kinds(site).items():
+        page = visit(site.address + url).page
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content", kind
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            hidden = page.evaluate(
+                """() => {
+                  const one = document.activeElement, style = getComputedStyle(one), area = one.getBoundingClientRect();
+                  if (one === document.body || one.closest('svg')) return null; // marks have a table
+                  const bare = style.outlineStyle === 'none' && style.boxShadow === 'none';
+                  const away = area.width < 1 || area.bottom < 0 || area.top > innerHeight;
+                  return bare || away ? one.outerHTML.slice(0, 99) : null;
+                }"""
+            )
+            assert hidden is None, kind
+        page.context.close()
+
+
+def test_a_table_is_sorted_and_filtered_by_key(visit: Any, site: Served) -> None:
+    page = visit(f"{site.address}/ledger/{site.made.contract.name}/").page
+    page.focus("th button.sort >> nth=0")
+    page.keyboard.press("Enter")
+    assert page.locator("th[aria-sort]").count() == 1
+
+
+def test_the_archive_is_verified_in_the_browser(visit: Any, site: Served) -> None:
+    page = visit(f"{site.address}/judges/").page
+    page.click("[data-verify] button")
+    page.wait_for_selector(".verify-steps li:nth-child(3)")
+    states = page.eval_on_selector_all(".verify-steps li", "all => all.map(item => item.className)")
+    assert len(states) >= 3 and set(states) == {"good"}

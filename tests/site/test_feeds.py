@@ -1,0 +1,79 @@
+"""Feeds, dataset and tables for other programs: well formed, dated by records, and the same numbers as the ledger."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import pytest
+import shelf
+
+from lab import export
+from lab.site import data, feeds, host, search, tables
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+
+
+def test_both_feeds_tell_of_every_new_frontier_with_the_time_of_its_record(built: SimpleNamespace) -> None:
+    board = built.book.main.boards[0]
+    feed = ElementTree.fromstring(built.tree[feeds.ATOM])
+    found = {entry.findtext(f"{ATOM}title"): entry.findtext(f"{ATOM}updated") for entry in feed.iter(f"{ATOM}entry")}
+    best = board.frontier
+    assert found[f"New frontier: {best.slug}, {best.total:.4f}"] == best.data["recorded_at"]
+    told = json.loads(built.tree[feeds.JSON])
+    assert [item["title"] for item in told["items"]] == list(found)
+    assert len({item["id"] for item in told["items"]}) == len(found)
+    assert feed.findtext(f"{ATOM}updated") == max(found.values())
+
+
+def test_links_of_a_feed_lead_somewhere_and_are_absolute_once_there_is_an_address(built: SimpleNamespace) -> None:
+    for item in json.loads(built.tree[feeds.JSON])["items"]:
+        assert f"{item['url']}index.html" in built.tree
+    book = replace(built.book, site=replace(built.book.site, url="https://lab.example/"))
+    told = json.loads(feeds.json_feed(book, feeds.items(book.main.boards[0], [])))
+    assert all(item["url"].startswith("https://lab.example/runs/") for item in told["items"])
+
+
+def test_the_dataset_names_files_that_exist_and_cannot_end_its_block(built: SimpleNamespace) -> None:
+    table = feeds.dataset(built.book)
+    urls = [part["contentUrl"] for part in table["distribution"]]
+    assert {url for url in urls if not url.endswith("parquet")} <= built.tree.keys()
+    assert "</script" not in feeds.as_markup(table | {"name": "</script><script>alert(1)</script>"})
+
+
+def test_csv_and_parquet_have_the_columns_of_the_schema_and_the_values_of_the_records(built: SimpleNamespace) -> None:
+    rows = list(csv.DictReader(io.StringIO(built.tree[f"data/{shelf.NAME}/ledger.csv"].decode())))
+    entries = built.book.main.entries
+    assert [float(row["score"]) for row in rows] == [entry.total for entry in entries]
+    schema = json.loads(built.tree["data/table.schema.json"])
+    assert set(rows[0]) == set(export.COLUMNS) == set(schema["items"]["properties"])
+    parquet = pytest.importorskip("pyarrow.parquet")
+    made = tables.parquet(built.book)[f"data/{shelf.NAME}/{tables.PARQUET}"]
+    table = parquet.read_table(io.BytesIO(made))
+    assert table.column("run").to_pylist() == [row["run"] for row in rows]
+    assert table.column("posenet").to_pylist() == [entry.data["evaluation"]["posenet"] for entry in entries]
+    assert tables.parquet(built.book)[f"data/{shelf.NAME}/{tables.PARQUET}"] == made
+
+
+def test_the_index_covers_prose_and_not_runs(built: SimpleNamespace, tmp_path: Path) -> None:
+    if not search.available():
+        pytest.skip("pagefind is not installed")
+    marked = {name for name, html in built.tree.items() if name.endswith(".html") and search.MARK in data.read(html)}
+    assert {"glossary/index.html", "reading/index.html"} <= marked
+    assert not any(name.startswith("runs/") for name in marked)
+    made = search.index(built.tree, tmp_path / "one")
+    assert json.loads(data.read(made["pagefind/pagefind-entry.json"]))["languages"]["en"]["page_count"] == len(marked)
+    again = search.index(built.tree, tmp_path / "two")
+    assert {name: data.digest_of(made[name]) for name in made} == {name: data.digest_of(again[name]) for name in again}
+
+
+def test_webassembly_is_allowed_for_search_only() -> None:
+    blocks = host.headers_file().decode().split("\n\n")
+    allowed = [block for block in blocks if "wasm-unsafe-eval" in block]
+    assert [block.partition("\n")[0] for block in allowed] == ["/search/*", "/pagefind/*"]
+    assert all("\n  ! Content-Security-Policy\n" in block for block in allowed)
