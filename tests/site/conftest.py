@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import shelf
 
-from lab.site import check, clips, intake, plan, render
+from lab.site import check, clips, intake, plan, render, search, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
@@ -22,8 +22,8 @@ def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     """What build.py does up to writing: book, plan, checked tree."""
     shelves = intake.load(source, ledgers)
     media = clips.prepare(shelves, cache, lambda *_: None)
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES))
-    tree = render.render(planned, TEMPLATES)
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves))
+    tree = render.render(planned, TEMPLATES, partial(search.index, cache=cache))
     return SimpleNamespace(book=shelves, plan=planned, tree=tree, facts=check.check(tree), media=media)
 
 
