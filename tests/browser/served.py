@@ -50,7 +50,8 @@ class Served:
     @property
     def run(self) -> str:
         """Address of a run's page with a clip."""
-        return next(page.url for page in self.plan.pages if page.template == "run.html" and page.context["media"])
+        pages = (page for page in self.plan.pages if page.template == "run.html")
+        return next(page.url for page in pages if page.context()["media"])  # type: ignore[operator]
 
 
 @contextmanager

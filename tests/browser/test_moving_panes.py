@@ -94,7 +94,7 @@ def test_runs_of_the_atlas_are_exact(visit: Any, moving: Served) -> None:
 
 def test_other_runs_are_exact_in_lockstep(visit: Any, moving: Served) -> None:
     seen = explorer(visit, moving, [0, 2, 5])
-    assert "decoded frame by frame" in seen.page.text_content("[data-status]")
+    seen.page.wait_for_selector("[data-status]:has-text('decoded frame by frame')")
     assert seen.page.locator(".screen canvas").count() == 4
     assert wrong_when_paused(seen.page) == []
     assert mismatched_when_played(seen.page) == []
@@ -103,7 +103,7 @@ def test_other_runs_are_exact_in_lockstep(visit: Any, moving: Served) -> None:
 
 def test_a_browser_without_codecs_shows_one_run_at_a_time_on_the_same_frame(visit: Any, site: Served) -> None:
     seen = explorer(visit, site, [0, 5], start=NO_CODECS)
-    assert "one at a time" in seen.page.text_content("[data-status]")
+    seen.page.wait_for_selector("[data-status]:has-text('one at a time')")
     assert seen.page.evaluate(PAUSED, 33) == [33, 33, 33]
     seen.page.click("[data-stage] button[aria-pressed=false]")
     other = offered(site)[5].rpartition("-")[0]
