@@ -51,7 +51,7 @@ class Served:
     def run(self) -> str:
         """Address of a run's page with a clip."""
         pages = (page for page in self.plan.pages if page.template == "run.html")
-        return next(page.url for page in pages if page.context()["media"])  # type: ignore[operator]
+        return next(page.url for page in pages if page.values["media"])
 
 
 @contextmanager

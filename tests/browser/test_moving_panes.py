@@ -56,7 +56,7 @@ def explorer(visit: Any, site: Served, runs: list[int], start: str = "") -> Any:
 def offered(site: Served) -> list[str]:
     """Ids of the runs that the page offers, those of the atlas first."""
     page = next(page for page in site.plan.pages if page.url == "/compare/")
-    return [offer.entry.id for offer in page.context["offers"]]
+    return [offer.entry.id for offer in page.values["offers"]]
 
 
 def wrong_when_paused(page: Any) -> list[Any]:
