@@ -18,13 +18,20 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
 
 
+class Built(SimpleNamespace):
+    """A site in memory, with a short representation: a failed assertion would print all of it, gigabytes."""
+
+    def __repr__(self) -> str:
+        return f"<a site of {len(self.tree)} files>"
+
+
 def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     """What build.py does up to writing: book, plan, checked tree."""
     shelves = intake.load(source, ledgers)
     media = clips.prepare(shelves, cache, lambda *_: None)
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves))
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=cache))
-    return SimpleNamespace(book=shelves, plan=planned, tree=tree, facts=check.check(tree), media=media)
+    return Built(book=shelves, plan=planned, tree=tree, facts=check.check(tree), media=media)
 
 
 @pytest.fixture(scope="session")
