@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -16,7 +17,7 @@ from lab.bitstream import MAGIC, Bitstream, check_tiling
 from lab.codecs.base import SourceClip, silent
 from lab.codecs.judge import ARCHIVE_BYTES, answers_of
 from lab.codecs.pixels import rounded
-from lab.codecs.semantic import actions, decode, edits, phases, poses, tails
+from lab.codecs.semantic import actions, decode, edits, phases, poses, refinement, tails
 from lab.codecs.semantic import format as syntax
 from lab.codecs.semantic.content import Content
 from lab.codecs.semantic.encode import params_of
@@ -28,6 +29,7 @@ from lab.contract import Contract
 from lab.errors import BitstreamError, RecipeError
 from lab.evaluator import networks
 from lab.recipe import Recipe
+from lab.training import progress
 from lab.training.schedule import Stage
 from lab.training.trainer import NOTE
 from lab.video import resample
@@ -329,6 +331,46 @@ def test_contour_edits_enter_only_where_they_pay(content: Content, judge: Judge,
     assert spent < first - 8.0
     cheap = Judge(judge.known, judge.segnet, judge.posenet, replace(toy, source=replace(toy.source, bytes=10**12)))
     assert cheap.validation(edits.edited(start, cheap, silent)).score <= cheap.validation(start).score
+
+
+class Told:
+    """A monitor that keeps the names of the stages."""
+
+    def __init__(self) -> None:
+        self.stages: set[str] = set()
+
+    def __call__(self, stage: str, _done: int, _total: int) -> None:
+        self.stages.add(stage)
+
+
+def test_refined_last_frames_are_read_better_and_repaired_first_ones_give_the_pose_back(
+    content: Content, judge: Judge
+) -> None:
+    (frames,) = decode.rendered(content)
+    maps, before = torch.from_numpy(content.maps.labels), rounded(frames).float()
+    last = refinement.refined(frames[:, 1], maps, judge.segnet, 10)
+    index, target = np.arange(N_PAIRS), judge.known.pose[:, : refinement.SCORED]
+    seen = torch.stack([before[:, 0], last.float()], dim=1)
+    assert judge.of_seen(seen, index)[0].mean() < judge.of_seen(before, index)[0].mean()
+    first = refinement.repaired(frames[:, 0], last.float(), target, judge.posenet, 6)
+    mended = torch.stack([first, last], dim=1).float()
+    assert judge.of_seen(mended, index)[1].mean() < judge.of_seen(seen, index)[1].mean()
+    assert torch.equal(refinement.refined(frames[:, 1], maps, judge.segnet, 0), rounded(frames[:, 1]))
+
+
+def test_a_stage_with_a_pixel_term_copies_refined_frames_where_asked(clip: SourceClip, tmp_path: Path) -> None:
+    """Its rows of the log hold the distance to them, and the search by real metric follows as ever."""
+    copying = '[[stages]]\nname = "copy"\nsteps = 60\nbatch_pairs = 2\nseg = 0.0\npose = 0.0\npixel = 1.0\nlr = 0.01\n'
+    payloads, distances, before = [], [], '[[stages]]\nname = "boost"'
+    for distil in (4, 0):
+        text = TEXT.format(params=f"distil = {distil}").replace(before, copying + before)
+        apart, told = replace(clip, work=tmp_path / str(distil)), Told()
+        payloads.append(codecs.get("semantic").encode(apart, recipe.parse(text, "semantic/toy"), told).payload)
+        assert ("last frames refined" in told.stages) is bool(distil)
+        with (apart.work / progress.LOG).open(encoding="utf-8", newline="") as log:
+            distances.append([float(row["pixel_loss"]) for row in csv.DictReader(log) if row["pixel_loss"]])
+    assert payloads[0] != payloads[1] and distances[0] and distances[1]
+    assert distances[0][-1] < distances[1][-1]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ class Params:
         step_rate: factor on the learning rate of the quantizer's steps and depths.
         networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
+        distil: steps of Adam on the last frames drawn so far; what they end in is what stages with a `pixel` term copy.
+            Without it these copy the source.
         refit: rounds of solving for the poses after training.
         repair: rounds of solving for them once more, after edits and tails.
         edit: whether contours of the class maps are edited where that pays.
@@ -68,14 +70,15 @@ class Params:
     step_rate: float = 0.1
     networks: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 500
+    distil: int = 0
     refit: int = 0
     repair: int = 0
     edit: bool = False
     tails: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.validate_every < 1 or min(self.refit, self.repair) < 0 or not 1 <= self.pose_scale <= 255:
-            raise ValueError("validate_every is positive, refit and repair not negative, pose_scale 1 to 255")
+        if self.validate_every < 1 or min(self.distil, self.refit, self.repair) < 0 or not 1 <= self.pose_scale <= 255:
+            raise ValueError("validate_every is positive, distil, refit and repair not negative, pose_scale 1 to 255")
         if self.pose_dims > 6:
             raise ValueError("a source's pose has six numbers")
         if set(self.tails) - set(actions.TAILS) or len(set(self.tails)) != len(self.tails):
@@ -145,6 +148,7 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
             known=known,
             segnet=asked[0],
             posenet=asked[1],
+            scored=segnet,
             precision=params.networks,
             shape=head.shape,
             scheme=params.scheme,
@@ -153,6 +157,7 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
             maps=torch.from_numpy(maps.labels),
             poses=torch.from_numpy(blank.conditions()),
             rates={QUANTIZER: params.step_rate},
+            distil=params.distil,
             validate_every=params.validate_every,
             validate=validate,
         )

@@ -4,10 +4,10 @@
     first    stages without SegNet: the motion branch alone, beside trunk and last frames        pose finetune
     both     all the rest                                                                        joint
 
-Stages that train weights as they will be packed are phases of their own. A phase ends in its best candidate, and the
-next begins there: what was packed stays exactly as it is packed until a phase moves it again. The folder of a phase in
-the cache is named after all that decides it, so that recipes which differ later on, in how they pack, or only in what
-follows training, share it.
+Stages that train weights as they will be packed are phases of their own, and so are stages that copy pixels. A phase
+ends in its best candidate, and the next begins there: what was packed stays exactly as it is packed until a phase moves
+it again. The folder of a phase in the cache is named after all that decides it, so that recipes which differ later on,
+in how they pack, or only in what follows training, share it.
 
 References: the staged freezing of the contest's entry quantizr.
 """
@@ -26,6 +26,7 @@ from torch import nn
 from lab import custody
 from lab.codecs.base import Monitor, SourceClip
 from lab.codecs.semantic import model as architecture
+from lab.codecs.semantic import refinement
 from lab.codecs.semantic.model import Renderer, Shape
 from lab.codecs.standins import Silent
 from lab.errors import RecipeError
@@ -41,6 +42,7 @@ from lab.training.trainer import Trainer
 
 Phase = Literal["last", "first", "both"]
 MOTION = "motion."
+_REFINED_AT_ONCE = 10
 # How candidates of phases that do not train for packing are packed, to be scored.
 UNPACKED = "int8-channel"
 
@@ -52,13 +54,17 @@ def phase_of(stage: Stage) -> Phase:
     return "both" if stage.seg or stage.kl else "first"
 
 
+def _kind(stage: Stage) -> tuple[Phase, bool, bool]:
+    return phase_of(stage), stage.quantize, stage.pixel > 0.0
+
+
 def phases(stages: tuple[Stage, ...], where: str) -> list[tuple[Phase, tuple[Stage, ...]]]:
     """Runs of stages of one phase.
 
     Raises:
         RecipeError: the motion branch moves before there are last frames, or it never does.
     """
-    found = [(phase, tuple(part)) for (phase, _), part in groupby(stages, lambda s: (phase_of(s), s.quantize))]
+    found = [(phase, tuple(part)) for (phase, *_), part in groupby(stages, _kind)]
     if found[0][0] == "first" or found[-1][0] == "last" or not stages[-1].quantize:
         raise RecipeError(
             where,
@@ -98,10 +104,13 @@ class Course:
         source, monitor: the clip; progress.
         known: answers of both networks on it.
         segnet, posenet: what gradients come from, maybe in a lesser precision, which `precision` names.
+        scored: SegNet as it scores, in float32.
         shape, scheme, bits, seed: of the renderer, and how it is packed.
         maps: uint8 (n_pairs, h, w).
         poses: float (n_pairs, pose_dims), what conditions first frames.
         rates: factors on learning rates by prefix.
+        distil: steps that refine the last frames which stages with a pixel term copy; 0 leaves the source's.
+        taught: digest of such frames, once there are any.
         validate_every: steps between two decoded scores.
         validate: (packed tensors, phase) to what they are worth, decoded.
     """
@@ -111,6 +120,7 @@ class Course:
     known: Targets
     segnet: nn.Module
     posenet: nn.Module
+    scored: nn.Module
     precision: str
     shape: Shape
     scheme: str
@@ -119,8 +129,10 @@ class Course:
     maps: torch.Tensor
     poses: torch.Tensor
     rates: Mapping[str, float]
+    distil: int
     validate_every: int
     validate: Callable[[Mapping[str, Quantized], Phase], Validation]
+    taught: str = ""
 
 
 @dataclass(slots=True)
@@ -139,7 +151,8 @@ def train(course: Course, parts: list[tuple[Phase, tuple[Stage, ...]]]) -> Mappi
     state = _State(weights={}, quantizer={}, settled=(), name="", packed={})
     work, rows, done = course.source.work, [",".join(progress.COLUMNS)], 0
     for phase, stages in parts:
-        state = _run(course, phase, stages, state)
+        taught = _taught(course, state) if course.distil and stages[0].pixel and phase == "last" else course
+        state = _run(taught, phase, stages, state)
         rows += _rows(course.source.cache / "semantic" / state.name / progress.LOG, done)
         done += sum(stage.steps for stage in stages)
     work.mkdir(parents=True, exist_ok=True)
@@ -147,6 +160,21 @@ def train(course: Course, parts: list[tuple[Phase, tuple[Stage, ...]]]) -> Mappi
     (work / "stages.txt").write_text(schedule.table(every) + "\n", encoding="utf-8")
     (work / progress.LOG).write_text("\n".join(rows) + "\n", encoding="utf-8")
     return state.packed
+
+
+def _taught(course: Course, state: _State) -> Course:
+    """The course with last frames to copy: those that the renderer draws so far, refined on the real SegNet."""
+    model = Staged(course.shape, "last")
+    model.load_state_dict(dict(state.weights), strict=False)
+    frames = []
+    for part in torch.split(course.maps, _REFINED_AT_ONCE):
+        with torch.no_grad():
+            last = model.last_frame(part, model.features(part))
+        frames.append(refinement.refined(last, part, course.scored, course.distil))
+        course.monitor("last frames refined", sum(map(len, frames)), len(course.maps))
+    last = torch.cat(frames)
+    known = replace(course.known, frames=torch.stack([last, last], dim=1))
+    return replace(course, known=known, taught=custody.sha256_bytes(last.numpy().tobytes()))
 
 
 def _rows(log: Path, done: int) -> list[str]:
@@ -219,4 +247,5 @@ def _material(course: Course, phase: Phase) -> str:
         custody.sha256_bytes(poses),
         course.precision,
         custody.sha256_file(Path(architecture.__file__)),
+        *([course.taught] if course.taught else []),
     )
