@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve preview test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy bench-search clean
+.PHONY: help setup site serve preview deploy test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy bench-search clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,10 +29,15 @@ site: setup  ## one fresh experiment on the embedded contract, then the site in 
 serve: setup  ## local preview of public/
 	$(BIN)/python build.py --serve
 
-preview: setup  ## public/ under the host's own runtime, with no connection to outside (Node 20 and wrangler, about 195 MB)
-	@test -x node_modules/.bin/wrangler || npm install --no-save --silent wrangler@4.86.0
+node_modules/.bin/wrangler:
+	npm install --no-save --silent wrangler@4.86.0
+
+preview: setup node_modules/.bin/wrangler  ## public/ under the host's own runtime, with no connection to outside (Node 20 and wrangler, about 195 MB)
 	WRANGLER_SEND_METRICS=false CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_HIDE_BANNER=true CI=1 \
 	  node_modules/.bin/wrangler dev --ip 127.0.0.1 --port 8788 --local --show-interactive-dev-session=false
+
+deploy: setup node_modules/.bin/wrangler  ## verify packet and site, say what would be published, ask, and publish
+	$(BIN)/python build.py --deploy $(if $(CONFIRM),--confirm "$$CONFIRM")
 
 test: setup  ## the whole test suite (two workers, one torch thread each)
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not bench and not browser'

@@ -4,6 +4,7 @@
     python build.py --check          build and check everything, write nothing, compare with what is there
     python build.py --serve          build, then show the site on this machine
     python build.py --redact         replace leaks in records and evidence by named placeholders, and count them
+    python build.py --deploy         check all of it, say what would be published, ask, and publish (`make deploy`)
     python build.py --out DIR --ledgers DIR     other places
 
 Two builds of one tree are byte-identical: dates come from records, never from the clock. No torch is loaded.
@@ -14,7 +15,9 @@ from __future__ import annotations
 import argparse
 import gc
 import getpass
+import os
 import platform
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -22,7 +25,22 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.site import book, check, clips, data, host, intake, leaks, plan, publish, redact, render, search, tables
+from lab.site import (
+    book,
+    check,
+    clips,
+    data,
+    deploy,
+    host,
+    intake,
+    leaks,
+    plan,
+    publish,
+    redact,
+    render,
+    search,
+    tables,
+)
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
@@ -36,6 +54,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ledgers", type=Path, default=ROOT / "ledgers", metavar="DIR", help="where the records are")
     parser.add_argument("--serve", action="store_true", help="show the built site on this machine afterwards")
     parser.add_argument("--redact", action="store_true", help="replace leaks in records and evidence by placeholders")
+    parser.add_argument("--deploy", action="store_true", help="publish what --check finds identical, after a question")
+    parser.add_argument(
+        "--confirm", metavar="DIGITS", help="the answer to that question: digits of the bundle's digest"
+    )
     parser.add_argument("--port", type=int, default=8000, help="port of --serve")
     parser.add_argument("--debug", action="store_true", help="a traceback instead of one line")
     return parser.parse_args()
@@ -78,20 +100,37 @@ def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.P
         print(f"waits for a run of {', '.join(text.waits_for)}: {text.document.where}")
 
 
+def way_out(asked: argparse.Namespace) -> deploy.Way:
+    """How a site leaves this machine."""
+    local = ROOT / "node_modules" / ".bin" / "wrangler"
+    return deploy.Way(
+        root=ROOT,
+        public=asked.out,
+        ledgers=asked.ledgers,
+        scratch=CACHE / "verdict",
+        tool=os.environ.get("WRANGLER") or (str(local) if local.is_file() else shutil.which("wrangler")),
+        environment=os.environ,
+    )
+
+
 def main() -> int:
     """Build; 0 done, 1 refused with one clear line and the old site untouched."""
     asked = arguments()
     started = time.monotonic()
     gc.disable()  # what a build makes it keeps to its end, so that looking for garbage only costs
     try:
+        commit = deploy.clean_commit(ROOT) if asked.deploy else ""
         tree, facts, planned = build(
             asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True), asked.redact
         )
         report(tree, facts, planned, time.monotonic() - started)
-        if asked.check:
+        if asked.check or asked.deploy:
             odd = publish.differences(tree, asked.out)
             print(f"{asked.out.name} differs in {len(odd)} files: {', '.join(odd[:5])}" if odd else "identical")
-            return int(bool(odd))
+            if odd or asked.check:
+                return int(bool(odd))
+            answer = (lambda _: asked.confirm) if asked.confirm else input
+            return int(not way_out(asked).publish(tree, commit, answer, lambda line: print(line, flush=True)))
         publish.swap(tree, asked.out)
         if asked.serve:
             with suppress(KeyboardInterrupt), host.server(asked.out, asked.port) as server:

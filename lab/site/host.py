@@ -45,6 +45,7 @@ HEADERS = {
     "/media/*": {"Cache-Control": "public, max-age=31536000, immutable"},
 }
 TYPES = {".js": "text/javascript", ".webp": "image/webp", ".mp4": "video/mp4", ".svg": "image/svg+xml"}
+UNSERVED = b".gitignore\n"  # what of the folder is not of the site; this list itself and both files of rules never are
 REDIRECTS = (("/packet/", "/judges/", 302), ("/runs/", "/ledger/", 302), ("/about/", "/reading/", 302))
 
 

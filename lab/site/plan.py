@@ -152,6 +152,7 @@ def make(
     planned.append(sheet("/contents/", groups=contents.groups(planned), texts=texts["notebook"]))
     there = {page.url: page for page in planned}
     files |= {"_headers": host.headers_file(), "_redirects": host.redirects_file()}
+    files[".assetsignore"] = host.UNSERVED
     files["robots.txt"] = host.robots_file(book.site.url)
     if book.site.url:
         files["sitemap.xml"] = host.sitemap_file(book.site.url, there.keys() - {"/404.html"})

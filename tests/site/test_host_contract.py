@@ -60,6 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
     made = shelf.make(root, runs=shelf.RUNS[:4], clips=1)
     tree = build(made.ledgers, root / "cache").tree
     publish.swap(tree, root / "public")
+    (root / "public" / ".gitignore").write_text("*\n", encoding="utf-8")  # what the folder holds besides
     shutil.copyfile(ROOT / "wrangler.jsonc", root / "wrangler.jsonc")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -114,7 +115,8 @@ def test_redirects_lead_where_they_say(served: tuple[str, dict[str, object]]) ->
         status, headers, _ = ask(address + old)
         assert (status, headers["location"]) == (code, new)
     assert ask(f"{address}/ledger/index.html")[0] == 307
-    assert ask(f"{address}/_headers")[0] == 404
+    for unserved in ("_headers", "_redirects", ".gitignore", ".assetsignore"):
+        assert ask(f"{address}/{unserved}")[0] == 404, unserved
 
 
 def test_hashed_files_never_change_and_pages_are_asked_for_again(served: tuple[str, dict[str, object]]) -> None:
