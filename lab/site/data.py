@@ -29,7 +29,7 @@ def field(record: Mapping[str, Any], path: str) -> Any:
 
 
 def ledger_json(shelf: Shelf) -> bytes:
-    """The public records of a contract, oldest first, one a line."""
+    """The public records of a contract, oldest first, one a line; before them what of which was withheld or changed."""
     contract = shelf.contract
     head = dump(
         {
@@ -47,7 +47,9 @@ def ledger_json(shelf: Shelf) -> bytes:
     runs = ",\n".join(
         json.dumps(entry.data, sort_keys=True, ensure_ascii=True, allow_nan=False) for entry in shelf.entries
     )
-    return head.removesuffix(b"\n}\n") + b',\n "runs": [\n' + runs.encode() + b"\n ]\n}\n"
+    flagged = json.dumps({entry.id: entry.flags for entry in shelf.entries if entry.flags}, sort_keys=True)
+    body = f',\n "flagged": {flagged},\n "runs": [\n{runs}\n ]\n}}\n'
+    return head.removesuffix(b"\n}\n") + body.encode()
 
 
 def evidence_url(entry: Entry, name: str) -> str:

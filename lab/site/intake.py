@@ -155,7 +155,7 @@ def _pairs(path: Path | None, run: Run, where: str) -> tuple[tuple[float, float]
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         pairs = tuple((float(row["segnet"]), float(row["posenet"])) for row in rows)
-        if [int(row["pair"]) for row in rows] != list(range(measured["n_pairs"])):
+        if not rows or len(rows) != measured["n_pairs"] or any(int(row["pair"]) != i for i, row in enumerate(rows)):
             raise ValueError(f"{len(rows)} rows, or pairs out of order")
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise SiteError(

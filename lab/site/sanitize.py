@@ -16,6 +16,7 @@ from typing import Any
 import nh3
 
 TEXT_LIMIT = 4_000
+FIELD_LIMIT = 200
 ANY = "*"
 
 # path of a public field -> what it holds, as the data page prints it; `*` stands for every key below
@@ -105,7 +106,12 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
 
+# marks that stand over and under a letter; a pile of them reaches across lines
+_MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILED = re.compile(f"(?<={_MARKS}{{4}}){_MARKS}")
+_MARKUP = re.compile(r"<[A-Za-z/!?]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+INTEGER_LIMIT = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +130,19 @@ def is_inert(text: str) -> bool:
 
 def inert(text: str) -> str:
     """A text whose every character is visible and in its place; the others are named by code point."""
-    return _UNSAFE.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text)
+    return _UNSAFE.sub(_named, _PILED.sub(_named, text))
+
+
+def _named(found: re.Match[str]) -> str:
+    return f"⟨U+{ord(found.group()):04X}⟩"
 
 
 def public_record(record: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[Withheld]]:
     """What of a record may be published, and what was withheld.
 
     Returns:
-        (the public part, same nesting; everything withheld or changed). Texts are inert and at most `TEXT_LIMIT`
-        characters long; numbers are finite.
+        (the public part, same nesting; everything withheld, changed, or of a kind that programs take for orders).
+        Texts are inert and at most `TEXT_LIMIT` characters long; numbers are finite, integers below `INTEGER_LIMIT`.
     """
     withheld: list[Withheld] = []
     public = _table(record, "", where, withheld)
@@ -148,19 +158,24 @@ def _table(table: Mapping[str, Any], prefix: str, where: str, withheld: list[Wit
         elif isinstance(value, Mapping) and any(name.startswith(f"{path}.") for name in PUBLIC):
             out[key] = _table(value, f"{path}.", where, withheld)
         else:
-            withheld.append(Withheld(where=where, field=inert(path)[:200], reason="not declared public"))
+            withheld.append(_kept_back(where, path, "not declared public"))
     return out
+
+
+def _kept_back(where: str, path: str, reason: str) -> Withheld:
+    """A note whose path is fit to print: keys of a record are texts of others too."""
+    return Withheld(where=where, field=inert(path[:FIELD_LIMIT])[:FIELD_LIMIT], reason=reason)
 
 
 def _value(value: Any, path: str, where: str, withheld: list[Withheld]) -> Any:
     if isinstance(value, str):
         return _text(value, path, where, withheld)
-    if isinstance(value, bool) or value is None or isinstance(value, int):
+    if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, float):
-        if math.isfinite(value):
+    if isinstance(value, int | float):
+        if -INTEGER_LIMIT < value < INTEGER_LIMIT if isinstance(value, int) else math.isfinite(value):
             return value
-        withheld.append(Withheld(where=where, field=path, reason="a number that is not finite"))
+        withheld.append(_kept_back(where, path, "a number that is not finite"))
         return None
     if isinstance(value, Mapping):
         return {
@@ -170,12 +185,17 @@ def _value(value: Any, path: str, where: str, withheld: list[Withheld]) -> Any:
 
 
 def _text(text: str, path: str, where: str, withheld: list[Withheld]) -> str:
-    if not is_inert(text):
-        withheld.append(Withheld(where=where, field=path, reason="characters that hide or reorder text, shown by code"))
-    if len(text) > TEXT_LIMIT:
-        withheld.append(Withheld(where=where, field=path, reason=f"text beyond {TEXT_LIMIT:,} characters"))
-        text = text[:TEXT_LIMIT] + "…"
-    return inert(text)
+    if not is_inert(text) or _PILED.search(text):
+        withheld.append(_kept_back(where, path, "characters that hide or reorder text, shown by code"))
+    if _MARKUP.search(text):
+        withheld.append(_kept_back(where, path, "markup, shown as text"))
+    if text.startswith(_FORMULA):
+        withheld.append(_kept_back(where, path, "starts as a formula does, a text in the tables"))
+    shown = inert(text)
+    if len(shown) > TEXT_LIMIT:
+        withheld.append(_kept_back(where, path, f"text beyond {TEXT_LIMIT:,} characters"))
+        shown = shown[:TEXT_LIMIT] + "…"
+    return shown
 
 
 def csv_cell(value: Any) -> str:

@@ -1,0 +1,58 @@
+"""A hostile record is refused by its name, or published flagged, whatever it holds and in whichever field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import hostile
+import pytest
+
+from lab.site import sanitize
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> hostile.Case:
+    return hostile.Case(tmp_path_factory.mktemp("hostile"))
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text of a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def holds(case: hostile.Case, path: str, value: Any) -> str:
+    """What is wrong with the book's answer to a value in a field; empty where it is refused by name or flagged."""
+    record = case.record()
+    hostile.put(record, path, value)
+    entry, why = case.read(record)
+    if entry is None:
+        short = len(why) < 1_000 and "\n" not in why
+        return "" if short and case.id in why and sanitize.is_inert(why) else f"{path}: refused by {why[:300]!r}"
+    if not entry.flags:
+        return f"{path}: not flagged"
+    said = [*texts(entry.data), *entry.flags]
+    wild = [text for text in said if not sanitize.is_inert(text) or len(text) > sanitize.TEXT_LIMIT + 1]
+    json.dumps(entry.data, allow_nan=False)
+    return f"{path}: {wild[0][:40]!r} is published" if wild else ""
+
+
+@pytest.mark.parametrize("kind", hostile.TEXTS)
+def test_a_hostile_text_in_any_field_is_refused_by_name_or_flagged(case: hostile.Case, kind: str) -> None:
+    paths = [*hostile.FREE, *hostile.CLOSED, *hostile.COUNTED]
+    assert [said for path in paths if (said := holds(case, path, hostile.TEXTS[kind]))] == []
+
+
+@pytest.mark.parametrize("kind", hostile.NUMBERS)
+def test_a_number_that_is_not_finite_in_any_field_is_refused_by_name_or_flagged(case: hostile.Case, kind: str) -> None:
+    paths = [*hostile.COUNTED, *hostile.FREE, *hostile.CLOSED]
+    assert [said for path in paths if (said := holds(case, path, hostile.NUMBERS[kind]))] == []
