@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lab import archive, codecs, custody, packet, recipe, replay, runtime, traces
+from lab import archive, codecs, custody, packet, recipe, repack, replay, runtime, traces
 from lab.bitstream import Section, check_tiling, sections_as_dicts
 from lab.codecs.base import SourceClip, silent
 from lab.contract import SHIPPED, Contract
@@ -61,13 +61,16 @@ def encode(asked: Recipe, contract: Contract, bench: Bench, target: Path, monito
         RecipeError, ContractError, PacketError: what was asked for cannot be done; nothing is left behind.
     """
     codec = codecs.get(asked.family)
-    codec.check(asked)
     custody.expect_file(contract.source_path, contract.source.sha256, f"source of contract {contract.name!r}")
-    work = bench.folder(contract, asked)
-    work.mkdir(parents=True, exist_ok=True)
-    stream = codec.encode(bench.source(contract, work), asked, monitor)
+    if asked.repacked is None:
+        codec.check(asked)
+        work = bench.folder(contract, asked)
+        work.mkdir(parents=True, exist_ok=True)
+        payload = codec.encode(bench.source(contract, work), asked, monitor).payload
+    else:
+        payload = repack.made(asked, contract, Ledger(bench.ledgers)).payload
     decoder = runtime.of_closure(asked.family, codec.runtime_files(), codec.spec.requirements)
-    built = packet.build(target, stream.payload, decoder, title=f"{asked.name} on {contract.name}")
+    built = packet.build(target, payload, decoder, title=f"{asked.name} on {contract.name}")
     anatomy = archive_anatomy(target / "archive.zip")
     (target / "anatomy.json").write_text(plain(anatomy), encoding="utf-8")
     (target / "recipe.toml").write_text(asked.text, encoding="utf-8")
@@ -228,6 +231,8 @@ def parent_run(asked: Recipe, contract: Contract, ledger: Ledger, axis: str) -> 
     """
     if asked.parent is None:
         return None
+    if asked.repacked is not None:
+        return repack.parent_run(asked, contract, ledger, axis)
     named = [run for run in current(ledger.runs(contract)) if run.recipe == asked.parent and run.axis == axis]
     same = [run for run in named if run.data["contract_sha256"] == contract.digest]
     if not same:

@@ -2,6 +2,9 @@
 
 A recipe names its family, the question it asks, the recipe it departs from and the one axis it changes. Its
 `[params]` belong to the family, which checks every key; its `[[stages]]` are what a training run does in order.
+
+A repack is a recipe of any family: its only parameters are `repack`, the name of what is done, and `repack_of`, the
+run whose kept archive it is done to. It trains nothing, so it has no stages.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from lab.errors import RecipeError
 
 FAMILIES = Path(__file__).parent / "codecs"
 _KEYS = {"family", "question", "parent", "changed", "seed", "params", "stages"}
+_REPACK = {"repack", "repack_of"}
 Params = TypeVar("Params")
 
 
@@ -40,6 +44,11 @@ class Recipe:
     def slug(self) -> str:
         """The name without its family."""
         return self.name.rpartition("/")[2]
+
+    @property
+    def repacked(self) -> tuple[str, str] | None:
+        """(name of the repack, id of the run that it is made from), or None where the family encodes the source."""
+        return (self.params["repack"], self.params["repack_of"]) if set(self.params) >= _REPACK else None
 
     @property
     def digest(self) -> str:
@@ -68,6 +77,7 @@ def parse(text: str, name: str) -> Recipe:
     stages = raw.get("stages", [])
     if not isinstance(raw.get("params", {}), dict) or not isinstance(stages, list):
         raise RecipeError(where, expected="a table [params] and a list [[stages]]")
+    _check_repack(raw, where)
     seed = raw.get("seed", 0)
     if not isinstance(seed, int):
         raise RecipeError(where, expected="an integer seed", found=repr(seed))
@@ -82,6 +92,23 @@ def parse(text: str, name: str) -> Recipe:
         stages=tuple(stages),
         text=text,
     )
+
+
+def _check_repack(raw: dict[str, Any], where: str) -> None:
+    """Return only if a recipe is no repack, or a whole one.
+
+    Raises:
+        RecipeError: half of one, one that trains or sets something else as well, or one without a parent.
+    """
+    params = raw.get("params", {})
+    if not _REPACK & set(params):
+        return
+    if set(params) != _REPACK or not all(isinstance(value, str) and value for value in params.values()):
+        raise RecipeError(
+            where, expected="`repack` and `repack_of` as texts, and no other parameter", found=", ".join(sorted(params))
+        )
+    if raw.get("stages") or not raw.get("parent"):
+        raise RecipeError(where, expected="a repack with a parent and without [[stages]]: it trains nothing")
 
 
 def load(name_or_path: str) -> Recipe:

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.cli import options as shared
 from lab.cli import terminal
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def register(commands: Any) -> None:
     )
     asked.add_argument("what", metavar="FAMILY|RECIPE", help="a family, or family/slug, or a TOML file")
     asked.add_argument("config", nargs="*", metavar="KEY=VALUE", help="parameters, as in a recipe")
-    _novelty(asked)
+    shared.contract(asked)
+    shared.novelty(asked)
     buried = terminal.verb(
         verbs,
         "bury",
@@ -40,7 +42,7 @@ def register(commands: Any) -> None:
         example="lab negative bury lane.toml",
     )
     buried.add_argument("lane", type=Path, metavar="FILE", help="TOML: id, title, tried, family, scope, state, ...")
-    buried.add_argument("--contract", default="minidrive")
+    shared.contract(buried)
     opened = terminal.verb(
         verbs,
         "open",
@@ -49,7 +51,7 @@ def register(commands: Any) -> None:
         example="lab negative open hypothesis.toml",
     )
     opened.add_argument("hypothesis", type=Path, metavar="FILE", help="TOML: id, recipe, question, control, [[gates]]")
-    opened.add_argument("--contract", default="minidrive")
+    shared.contract(opened)
     step = terminal.verb(
         verbs, "step", step_, help="measure the next rung of a hypothesis", example="lab negative step HYPOTHESIS"
     )
@@ -65,11 +67,6 @@ def register(commands: Any) -> None:
     decided.add_argument("verdict", choices=["kept", "dead", "parked"])
     decided.add_argument("--mechanism", required=True, help="why, in 40 characters or more")
     decided.add_argument("--revive-if", default="", help="what would bring the lane back")
-
-
-def _novelty(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--contract", default="minidrive")
-    parser.add_argument("--novelty", metavar="REASON", help="what is new, in 40 characters or more; it is kept")
 
 
 def list_(options: argparse.Namespace) -> None:

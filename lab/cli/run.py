@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.cli import options as shared
 from lab.cli import terminal
 from lab.cli.training import show_schedule
 
@@ -24,7 +25,7 @@ def register(commands: Any) -> None:
         help="encode, inflate in a clean process, measure, grade and record",
         example="lab run conventional/quickstart --contract minidrive",
     )
-    _recipe(run)
+    shared.recipe(run)
     _axis(run)
     run.add_argument("--once", action="store_true", help="do nothing where the ledger has this recipe already")
     run.add_argument("--supersedes", metavar="RUN_ID", help="the record that this run replaces")
@@ -35,7 +36,7 @@ def register(commands: Any) -> None:
         help="encode a recipe and write its packet, without measuring",
         example="lab encode conventional/quickstart --contract minidrive -o packet",
     )
-    _recipe(encode)
+    shared.recipe(encode)
     encode.add_argument("-o", "--out", type=Path, required=True, help="a new folder")
     evaluate = terminal.verb(
         commands,
@@ -45,7 +46,7 @@ def register(commands: Any) -> None:
         example="lab evaluate packet --contract minidrive",
     )
     evaluate.add_argument("packet", type=Path, help="folder with archive.zip and inflate.sh")
-    evaluate.add_argument("--contract", default="minidrive")
+    shared.contract(evaluate)
     _axis(evaluate)
     rerun = terminal.verb(
         commands,
@@ -64,15 +65,10 @@ def register(commands: Any) -> None:
         help="run again what an earlier state of the contract left behind; each new record supersedes its old one",
         example="lab refresh --family conventional --workers 2",
     )
-    refresh.add_argument("--contract", default="minidrive")
+    shared.contract(refresh)
     refresh.add_argument("--family", help="only this family")
     refresh.add_argument("--workers", type=int, default=1, help="runs at once, one torch thread each (default 1)")
     refresh.add_argument("--dry-run", action="store_true", help="only list what would be run")
-
-
-def _recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="family/slug, or a TOML file")
-    parser.add_argument("--contract", default="minidrive")
 
 
 def _axis(parser: argparse.ArgumentParser) -> None:

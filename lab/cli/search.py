@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.cli import options as shared
 from lab.cli import terminal
 
 if TYPE_CHECKING:
@@ -26,18 +27,19 @@ def register(commands: Any) -> None:
         example="lab search rank conventional/av1-grid-crf48-area-preset2",
         json_output=True,
     )
-    _common(ranked)
+    _search(ranked)
     ranked.add_argument("--batch", type=Path, metavar="FILE", help="write what would be run, for `lab search dispatch`")
     repacked = terminal.verb(
         verbs,
         "repack",
         repack_,
-        help="a run's weights on fewer bits, and its side channels left out: exact bytes, and a band or a refusal",
-        example="lab search repack RUN_ID",
+        help="a run's weights on fewer bits, its side channels coarser or left out: exact bytes, and recipes for runs",
+        example="lab search repack RUN_ID --recipes FOLDER",
         json_output=True,
     )
     repacked.add_argument("run", metavar="RUN_ID", help="a promoted run, whose archive the ledger keeps")
-    repacked.add_argument("--contract", default="minidrive")
+    repacked.add_argument("--recipes", type=Path, metavar="FOLDER", help="write a recipe of each, for `lab run`")
+    shared.contract(repacked)
     sent = terminal.verb(
         verbs,
         "dispatch",
@@ -46,11 +48,10 @@ def register(commands: Any) -> None:
         example="lab search dispatch batch.json --scheduler tcp://127.0.0.1:8786",
     )
     sent.add_argument("batch", type=Path, metavar="BATCH", help="written by `lab search rank RECIPE --batch FILE`")
-    sent.add_argument("--contract", default="minidrive")
     sent.add_argument("--max-job-cost", type=float, default=1_800.0, metavar="S", help="seconds of machine time")
-    sent.add_argument("--max-cost-per-cycle", type=float, default=1_200.0, metavar="S")
-    sent.add_argument("--max-total-cost", type=float, default=3_600.0, metavar="S", help="with what was done before")
-    _place(sent)
+    shared.contract(sent)
+    shared.caps(sent)
+    shared.executor(sent)
     started = terminal.verb(
         verbs,
         "workers",
@@ -67,29 +68,24 @@ def register(commands: Any) -> None:
         help="rank, gate, run, harvest, and again; dry unless --spend",
         example="lab search loop conventional/av1-grid-crf48-area-preset2 --max-cycles 3 --spend",
     )
-    _common(loop)
+    _search(loop)
     loop.add_argument(
         "--spend", action="store_true", help="run what was chosen; without it only the first table is shown"
     )
     loop.add_argument("--max-cycles", type=int, default=4)
-    loop.add_argument("--max-total-cost", type=float, default=3_600.0, metavar="S", help="seconds of machine time")
-    loop.add_argument("--max-cost-per-cycle", type=float, default=1_200.0, metavar="S")
     loop.add_argument("--convergence-eps", type=float, default=0.0005, help="gain below which a cycle counts as quiet")
-    _place(loop)
+    shared.caps(loop)
+    shared.executor(loop)
 
 
-def _place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=int, default=2, help="processes here, where no scheduler is named")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, tcp://host:port")
-    parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="how long a scheduler is waited for")
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="family/slug, or a TOML file: the root of the search")
-    parser.add_argument("--contract", default="minidrive")
+def _search(parser: argparse.ArgumentParser) -> None:
+    shared.recipe(
+        parser, help="family/slug, or a TOML file: the root of the search; a repack's searches its run's stream"
+    )
     parser.add_argument("--name", help="of the journal in ledgers/searches (default: the recipe's slug)")
     parser.add_argument("--per-cycle", type=int, default=8, help="most runs of one cycle")
-    parser.add_argument("--novelty", metavar="REASON", help="why candidates in dead lanes may be run after all")
+    parser.add_argument("--mutations", type=int, default=0, help="candidates that take two steps at once")
+    shared.novelty(parser)
 
 
 def run_on_worker(asked: Recipe, name: str, contract_sha256: str) -> str:
@@ -117,11 +113,11 @@ def _where(options: argparse.Namespace) -> tuple[Callable[[], Executor], Callabl
 
 def _asked(options: argparse.Namespace, **more: Any) -> Any:
     from lab import recipe
-    from lab.search import loop
+    from lab.search import prospects
 
     root = recipe.load(options.recipe)
-    kept = {"per_cycle": options.per_cycle, "novelty": options.novelty}
-    return loop.Asked(name=options.name or root.slug, root=root, **kept, **more)
+    kept = {"per_cycle": options.per_cycle, "novelty": options.novelty, "mutations": options.mutations}
+    return prospects.Asked(name=options.name or root.slug, root=root, **kept, **more)
 
 
 def _cycles(options: argparse.Namespace, *, spend: bool, **more: Any) -> Any:
@@ -159,30 +155,34 @@ def dispatch_(options: argparse.Namespace) -> int:
 
 
 def repack_(options: argparse.Namespace) -> None:
-    """Show the repacks of a run."""
-    from lab import archive, contract
+    """Show the repacks of a run, and write their recipes where asked to."""
+    from lab import contract, repack
+    from lab.codecs import repacks
     from lab.ledger import Ledger
-    from lab.search import rank, repack
-    from lab.search.anchors import of_record
+    from lab.search import generate
 
     under = contract.load(options.contract, options.ledgers)
     store = Ledger(options.ledgers)
     run = store.get(under, options.run)
-    data = store.archive(under.name, run.data["custody"]["archive_sha256"]).read_bytes()
-    payload = max((member.content for member in archive.parse(data, run.id)), key=len)
-    lane = f"{run.family}/repacks of {run.id}"
-    candidates = [
-        rank.Candidate(
-            name=made.name,
-            lane=lane,
-            rel_err=made.rel_err,
-            archive_bytes=len(data) - len(payload) + len(made.payload),
+    payload = repack.kept_payload(run, store)
+    rows = []
+    for made in repacks.repacks(payload, run.family):
+        asked = generate.repack_of(run, made.name)
+        n_bytes = run.archive_bytes - len(payload) + len(made.payload)
+        rows.append(
+            {
+                "repack": made.name,
+                "stream": made.stream,
+                "rel_err": made.rel_err,
+                "bytes": n_bytes,
+                "saved": run.archive_bytes - n_bytes,
+                "recipe": asked.name,
+            }
         )
-        for made in repack.repacks(payload, run.family)
-    ]
-    search = rank.MetaLagrangianSearch(anchors=(of_record(run.data, lane, 0.0),), contract=under)
-    rows = rank.table(search.rank(candidates))
-    terminal.show(rows, ["candidate", "rel_err", "bytes", "band", "says"], as_json=options.json)
+        if options.recipes is not None:
+            options.recipes.mkdir(parents=True, exist_ok=True)
+            (options.recipes / f"{asked.slug}.toml").write_text(asked.text, encoding="utf-8")
+    terminal.show(rows, ["repack", "stream", "rel_err", "bytes", "saved", "recipe"], as_json=options.json)
 
 
 def workers_(options: argparse.Namespace) -> None:

@@ -25,8 +25,9 @@ LIMIT_BYTES = 16_000_000
 class Anchor:
     """One measured result.
 
-    `rel_err` is the relative error of what was coded, in percent (0 is lossless); `segnet` and `posenet` are the
-    measured components, or None where only the total is known; `source` says where the figures come from.
+    `rel_err` is the error of what was coded on the scale of its lane (0 is lossless): a relative error in percent, or
+    the distortion of a few pairs in score. `segnet` and `posenet` are the measured components, or None where only the
+    total is known; `source` says where the figures come from.
     """
 
     lane: str

@@ -8,7 +8,8 @@ stopped it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +17,7 @@ from lab.contract import Contract
 from lab.errors import SearchError
 from lab.search.anchors import Anchor, distortion
 from lab.search.curves import PowerLaw, fit
-from lab.search.proxy import Proxy
+from lab.search.proxy import Proxy, calibrate
 
 FEWEST_ANCHORS = 3
 MARGIN = 0.2
@@ -25,6 +26,8 @@ NEEDS_PROXY = 1.0
 """Relative error in percent above which the curve of totals alone is not believed."""
 HALF_WIDTH = 0.05
 """Least half width of a band."""
+NEAREST = 8
+"""How many anchors, those of the nearest errors, say how far a prediction may be off."""
 
 
 class Reason(StrEnum):
@@ -64,7 +67,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """Anchors of one lane, made ready once for many candidates; give them through `lane`."""
+    """Anchors of one lane, made ready once for many candidates; give them through `lane`.
+
+    `misses` holds (error, predicted minus measured score) of lossy anchors, each predicted by the others, by error.
+    """
 
     name: str
     anchors: tuple[Anchor, ...]
@@ -74,7 +80,15 @@ class Lane:
     lowest: float
     highest: float
     lossless_score: float | None
-    half_width: float
+    misses: tuple[tuple[float, float], ...]
+
+    def half_width(self, rel_err: float) -> float:
+        """Twice the root mean square of what the nearest lossy anchors are missed by, each left out of its curve."""
+        at = bisect(self.misses, (rel_err, 0.0))
+        around = self.misses[max(0, at - NEAREST) : at + NEAREST]
+        near = sorted(around, key=lambda miss: (abs(math.log(miss[0] / max(rel_err, miss[0] * 1e-3))), miss))[:NEAREST]
+        rms = math.sqrt(sum(miss * miss for _, miss in near) / len(near)) if near else 0.0
+        return max(HALF_WIDTH, 2.0 * rms)
 
     def band(self, rel_err: float, archive_bytes: int) -> Band | Refusal:
         """A band for a candidate of this lane, or the first rule that refuses it.
@@ -95,10 +109,11 @@ class Lane:
         point = self.contract.score(segnet=segnet, posenet=posenet, archive_bytes=archive_bytes).total
         outside = not self.lowest <= rel_err <= self.highest
         confidence = "calibrated_strong" if self.proxy else "calibrated_weak"
+        half = self.half_width(rel_err)
         band = Band(
-            low=point - self.half_width,
+            low=point - half,
             point=point,
-            high=point + self.half_width,
+            high=point + half,
             segnet=segnet,
             posenet=posenet,
             confidence="extrapolation_risk" if outside else confidence,
@@ -169,7 +184,7 @@ def lane(name: str, anchors: Sequence[Anchor], contract: Contract, proxy: Proxy 
         highest=max(errors, default=math.nan),
         # a source measured against itself has no archive: it pins the floor, and promises no score
         lossless_score=min((anchor.score for anchor in lossless if anchor.archive_sha256), default=None),
-        half_width=_half_width(points, floor),
+        misses=tuple(sorted(_misses(own, contract, floor))),
     )
 
 
@@ -187,12 +202,20 @@ def score_band(
     return lane(names[0] if names else "", anchors, contract, proxy).band(rel_err, archive_bytes)
 
 
-def _half_width(points: Sequence[tuple[float, float]], floor: float) -> float:
-    """Twice the root mean square of what each lossy anchor is missed by when the curve is drawn through the others."""
-    misses = []
-    for left_out, (x, y) in enumerate(points):
-        law = fit([point for index, point in enumerate(points) if index != left_out], floor)
-        if law is not None and law.b > 0.0:
-            misses.append(law.at(x) - y)
-    rms = math.sqrt(sum(miss * miss for miss in misses) / len(misses)) if misses else 0.0
-    return max(HALF_WIDTH, 2.0 * rms)
+def _misses(own: Sequence[Anchor], contract: Contract, floor: float) -> Iterator[tuple[float, float]]:
+    """(error, predicted minus measured) of each lossy anchor whose lane without it still has a curve that grows."""
+    for anchor in own:
+        others = [other for other in own if other is not anchor]
+        if anchor.lossless:
+            continue
+        law = fit([(other.rel_err, distortion(other, contract)) for other in others if not other.lossless], floor)
+        if law is None or law.b <= 0.0:
+            continue
+        proxy = calibrate(others)
+        terms = law.at(anchor.rel_err)
+        if proxy is not None:
+            segnet, posenet = proxy.at(anchor.rel_err)
+            free = contract.score(segnet=segnet, posenet=posenet, archive_bytes=1)
+            terms = free.segnet_term + free.posenet_term
+        if math.isfinite(terms):
+            yield anchor.rel_err, terms - distortion(anchor, contract)

@@ -24,6 +24,7 @@ from lab.evaluator.compute import calm_torch
 from lab.experiment import Bench
 from lab.recipe import Recipe
 from lab.search import loop
+from lab.search.prospects import Asked
 
 ANCHORS = (44, 58)
 """Quantizers of the two runs that the first predictions stand on."""
@@ -58,7 +59,7 @@ def run(under: Contract, bench: Bench, *, cycles: int = 2, per_cycle: int = 2) -
         with terminal.progress() as monitor:
             done, _ = experiment.run(root(crf), under, bench, once=True, monitor=monitor)
         terminal.say(f"anchor {done.id}: {done.total:.6f}, {done.archive_bytes:,} bytes, grade {done.grade}")
-    asked = loop.Asked(
+    asked = Asked(
         name="quickstart", root=root(ANCHORS[0]), max_cycles=cycles, per_cycle=per_cycle, probe_pairs=PROBE_PAIRS
     )
     with terminal.progress() as monitor:

@@ -186,6 +186,39 @@ def test_the_death_of_the_driver_loses_nothing_and_repeats_nothing(place: Place)
 
 
 @pytest.mark.slow
+def test_a_loop_runs_on_the_cluster_and_what_it_records_is_found_by_the_next(tmp_path: Path) -> None:
+    pytest.importorskip("distributed.versions", reason="the extra `cluster` is not installed")
+    made = Place(tmp_path)
+    roots = [tmp_path / f"crf{crf}.toml" for crf in (20, 30, 40)]
+    for path in roots:
+        path.write_text(TEXT.format(crf=path.stem.removeprefix("crf")), encoding="utf-8")
+    try:
+        for path in roots:
+            made.start("anchor", "lab", "run", str(path), "--contract", "toy").wait(120)
+        assert made.going["anchor"].returncode == 0
+        made.scheduler()
+        made.workers()
+        verb = ("lab", "search", "loop", str(roots[1]), "--contract", "toy", "--name", "far", "--per-cycle", "2")
+        where = ("--spend", "--scheduler", made.address, "--patience", "120")
+        loop = made.start("loop", *verb, "--max-cycles", "2", *where)
+        assert loop.wait(300) == 0, (tmp_path / "loop.log").read_text()
+        journal = json.loads((tmp_path / "ledgers" / "searches" / "far.json").read_text())
+        rows = [row for cycle in journal["cycles"] for row in cycle["rows"] if row["chosen"]]
+        runs = {run.id: run for run in Ledger(tmp_path / "ledgers").runs(made.toy)}
+        assert journal["pending"] == [] and 1 <= len(rows) <= 4
+        assert all(runs[row["run"]].total == row["total"] for row in rows)
+        # jobs ran in the workers' processes and nowhere else
+        begun = made.lines("begun")
+        assert sorted(row[0] for row in begun) == sorted(row["candidate"] for row in rows)
+        assert not {row[1] for row in begun} & {str(loop.pid)}
+        assert made.start("again", *verb, "--max-cycles", str(len(journal["cycles"])), *where).wait(120) == 0
+        assert made.lines("begun") == begun
+    finally:
+        for name in list(made.going):
+            made.kill(name)
+
+
+@pytest.mark.slow
 def test_where_no_scheduler_answers_nothing_starts_and_the_way_on_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,8 +18,9 @@ from lab.search import loop
 from lab.search.dispatch import Job, Outcome
 from lab.search.generate import neighbourhood, variant
 from lab.search.harvest import harvest
-from lab.search.loop import Asked, Cycle, run_loop
+from lab.search.loop import Cycle, run_loop
 from lab.search.probe import probe
+from lab.search.prospects import Asked
 
 TEXT = """
 family = "conventional"
@@ -74,16 +75,17 @@ def test_a_neighbour_changes_one_parameter_and_says_which() -> None:
         differs = [key for key in {**base.params, **found.params} if base.params.get(key) != found.params.get(key)]
         assert len(differs) == 1
         assert found.changed.startswith(differs[0])
-    again = variant(variant(base, base, "crf", 37), base, "preset", "8")
+    again = variant(variant(base, base, {"crf": 37}), base, {"preset": "8"})
     assert again.name == "conventional/near-crf37-preset8"
     assert again.params == {**base.params, "crf": 37, "preset": "8"}
     with pytest.raises(SearchError, match="conventional"):
-        list(neighbourhood(replace(base, family="semantic"), base))
+        list(neighbourhood(replace(base, family="semantic_tto"), base))
 
 
 def test_a_probe_is_taken_once_and_grows_with_the_quantizer(bench: Bench, toy: Contract) -> None:
     fine, coarse = (probe(root_recipe(crf), toy, bench) for crf in (20, 50))
     assert 0.0 < fine.rel_err < coarse.rel_err
+    assert 0.0 < fine.error < coarse.error
     assert fine.n_bytes > coarse.n_bytes
     assert probe(root_recipe(20), toy, bench) == fine
 

@@ -108,7 +108,18 @@ def test_anchors_that_scatter_widen_the_band(official: Contract) -> None:
         for k, anchor in enumerate(anchors)
     ]
     tight, loose = (lane("implicit/w", some, official) for some in (anchors, noisy))
-    assert loose.half_width > 2 * tight.half_width >= 0.1
+    assert loose.half_width(0.3) > 2 * tight.half_width(0.3) >= 0.1
+
+
+def test_a_band_is_as_wide_as_the_anchors_near_it_scatter(official: Contract) -> None:
+    errors = (0.0, *(0.05 * step for step in range(1, 25)))
+    anchors = [
+        replace(anchor, score=anchor.score + 0.2 * (-1) ** k, segnet=None, posenet=None) if k > 12 else anchor
+        for k, anchor in enumerate(grown(official, errors, seg=3e-3))
+    ]
+    found = lane("implicit/w", anchors, official)
+    assert found.half_width(0.15) < 0.5 * found.half_width(1.1)
+    assert found.half_width(1.1) > 0.2
 
 
 def test_a_proxy_ends_where_it_was_calibrated(official: Contract) -> None:
