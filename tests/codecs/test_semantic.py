@@ -441,6 +441,10 @@ def test_optimizing_at_inflate_helps_and_is_graded_invalid(content: Content, str
     assert not relocation.read(plain.files).broken_rules
 
 
+def test_whoever_takes_rendered_frames_may_ask_for_gradients(content: Content) -> None:
+    assert all(torch.is_grad_enabled() for _ in decode.rendered(content))
+
+
 def test_optimizing_at_inflate_must_be_asked_for() -> None:
     codecs.get("semantic_tto").check(recipe.parse(TTO.format(flag="true"), "semantic_tto/toy"))
     with pytest.raises(RecipeError, match="uncharged"):

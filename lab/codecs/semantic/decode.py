@@ -61,7 +61,8 @@ def rendered(content: Content, pairs: NDArray[np.int64] | None = None) -> Iterat
         with torch.no_grad(), one_thread():
             frames = renderer(maps, poses * actions.factors(tails["factor"]))
             acted = actions.act(frames, tails["seed"], tails["control"])
-            yield actions.route(acted, tails["router"])[: len(chosen)]
+            routed = actions.route(acted, tails["router"])[: len(chosen)]
+        yield routed
 
 
 def build(content: Content) -> Renderer:
