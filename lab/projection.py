@@ -89,16 +89,21 @@ class Books:
     journals: Mapping[str, Mapping[str, Any]]
 
 
-def gather(ledgers: Path) -> Books:
+def gather(ledgers: Path, runs: Mapping[str, tuple[Contract, tuple[Run, ...]]] | None = None) -> Books:
     """Everything that a projection needs, read from disk.
+
+    Args:
+        runs: the runs of every contract, oldest first, where somebody has read them already.
 
     Raises:
         LedgerError: a record cannot be read or does not hold together.
     """
-    store = Ledger(ledgers)
-    named = {name: contracts.load(name, ledgers) for name in store.contracts()}
+    if runs is None:
+        store = Ledger(ledgers)
+        named = {name: contracts.load(name, ledgers) for name in store.contracts()}
+        runs = {name: (contract, tuple(store.runs(contract))) for name, contract in named.items()}
     return Books(
-        runs={name: (contract, tuple(store.runs(contract))) for name, contract in named.items()},
+        runs=runs,
         lanes=tuple(negative.load(ledgers)),
         hypotheses=tuple(hypotheses.load(ledgers)),
         journals={path.stem: _journal(path) for path in sorted((ledgers / "searches").glob("*.json"))},

@@ -48,6 +48,26 @@ class Clip:
     poster_frame: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """A clip as a page links it."""
+
+    clip: Clip
+    video: str
+    index: str
+    posters: tuple[str, ...]
+
+    @property
+    def original(self) -> str:
+        """Its first still."""
+        return self.posters[0]
+
+    @property
+    def decoded(self) -> str:
+        """The still of its first decoded pane."""
+        return self.posters[1]
+
+
 def top(board: Board) -> list[Entry]:
     """The runs that the atlas shows: the best of each family, the baseline, then the next best; those with a clip."""
     shown = sorted((e for e in board.entries if e.ranked and e.clip), key=lambda e: (e.total, e.id))

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from lab.errors import SiteError
 from lab.facts import ANSWERS_FILE
 from lab.site import clips, data
-from lab.site.book import Book, Entry
-from lab.site.clips import ATLAS
+from lab.site.book import Board, Entry
+from lab.site.clips import ATLAS, Media
 from lab.site.data import Content
-from lab.site.pages import Media
 from lab.site.sheets import Page, sheet
 
 DISAGREEMENT = 130  # green above it: the two classes differ, see lab.answers
@@ -30,14 +29,13 @@ class Offer:
     answers: str
 
 
-def pages(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
-    """The page, where at least two runs of the main board have a clip."""
-    board = book.main.boards[0] if book.main and book.main.boards else None
+def offers(board: Board | None, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Offer]:
+    """Every run of a board that has a clip, those of the atlas first; none where fewer than two have one."""
     if board is None or ATLAS not in media:
         return []
     shown = clips.top(board)
     rest = [entry for entry in board.entries if entry.url in media and entry not in shown]
-    offers = [
+    return [
         Offer(
             entry=entry,
             media=media[entry.url],
@@ -47,7 +45,12 @@ def pages(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) 
         )
         for entry in (*shown, *sorted(rest, key=lambda entry: (entry.total, entry.id)))
     ]
-    return [sheet(ATLAS, board=board, media=media[ATLAS], offers=offers, shown=offers[: len(shown)])]
+
+
+def pages(board: Board | None, media: Mapping[str, Media], offered: list[Offer]) -> list[Page]:
+    """The page, where there is something to compare."""
+    shown = [offer for offer in offered if offer.pane]
+    return [sheet(ATLAS, board=board, media=media[ATLAS], offers=offered, shown=shown)] if offered else []
 
 
 def _published(entry: Entry, name: str, files: Mapping[str, Content]) -> str:

@@ -17,12 +17,15 @@ ORDER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "For judges",
         "From a claim to its bytes, and back.",
-        ("/judges/", "/evidence/", "/anatomy/", "/inflate/", "/data/"),
+        ("/judges/", "/evidence/", "/status/", "/anatomy/", "/inflate/", "/data/"),
     ),
     (
         "For researchers",
         "What was tried, what it gave, what to leave alone, and what to try.",
-        ("/ledger/", "/against/", "/dead-lanes/", "/next-time/", "/calibration/", "/entropy/", "/names/", "/notebook/"),
+        (
+            *("/ledger/", "/status/", "/against/", "/dead-lanes/", "/next-time/", "/calibration/", "/entropy/"),
+            *("/names/", "/notebook/"),
+        ),
     ),
     (
         "Beside this lab",

@@ -27,9 +27,10 @@ _PARTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One buried idea. `origin` is the lab that buried it, `basis` what its numbers rest on."""
+    """One buried idea. `origin` is the lab that buried it, `basis` what its numbers rest on; ours have an `id`."""
 
     title: str
+    id: str
     family: str
     origin: str
     status: str
@@ -89,6 +90,7 @@ def _own(path: Path) -> Lane:
             raise ValueError(f"schema {item['schema']!r}")
         return Lane(
             title=facts.text(item, "title"),
+            id=path.stem,
             family=facts.text(item, "family"),
             origin=LAB,
             status=str(item.get("state") or "dead"),
@@ -109,6 +111,7 @@ def _theirs(item: Mapping[str, Any]) -> Lane:
     stated = item["facts"]
     return Lane(
         title=facts.text(item, "title"),
+        id="",
         family=facts.text(stated, "family"),
         origin=facts.text(stated, "lab"),
         status=facts.text(stated, "status") or "dead",

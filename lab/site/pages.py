@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from lab.errors import SiteError
 from lab.site import against, data, details, drawn, feeds, figures, index, lineage, prose, training
 from lab.site.book import Board, Book, Entry, Shelf
-from lab.site.clips import Clip
+from lab.site.clips import ATLAS, Media
+from lab.site.compare import Offer
 from lab.site.data import Content
 from lab.site.eras import Era
 from lab.site.packets import Packet
@@ -27,37 +27,19 @@ SURROUNDINGS = (
 KINDS = ("added", "changed", "fixed", "removed", "format")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
-    """A clip as a page links it."""
-
-    clip: Clip
-    video: str
-    index: str
-    posters: tuple[str, ...]
-
-    @property
-    def original(self) -> str:
-        """Its first still."""
-        return self.posters[0]
-
-    @property
-    def decoded(self) -> str:
-        """The still of its first decoded pane."""
-        return self.posters[1]
-
-
 def landing(
     book: Book,
     board: Board | None,
     media: Mapping[str, Media],
     notebook: list[Rendered],
     past: tuple[list[Era], list[tuple[str, int]]] = ([], []),
+    offers: Sequence[Offer] = (),
 ) -> Page:
     """The front page: the frontier, what the score means, every run, how it got here.
 
     Args:
         past: the eras of the public record, and the repositories that it was read from.
+        offers: the runs that the explorer may show, those of the atlas first.
     """
     best = board.frontier if board else None
     compared = [entry for entry in (best, board.start if board else None) if entry]
@@ -81,6 +63,9 @@ def landing(
         "references": past[1],
         "top": figures.terms(_top(board)),
         "posters": {url: shown.decoded for url, shown in media.items()},
+        "atlas": media.get(ATLAS) if offers else None,
+        "offers": {offer.entry.id: offer for offer in offers},
+        "shown": [offer for offer in offers if offer.pane][:2],
         "beats": against.pairs(board)[:2],
         "turns": lineage.turning_points(board) if board else [],
     }
@@ -90,7 +75,7 @@ def landing(
         title="",
         description=book.site.tagline,
         context=context,
-        modules=("chart",) if board else (),
+        modules=(*(("chart",) if board else ()), *(("later",) if offers else ())),
     )
 
 
@@ -100,13 +85,9 @@ def _top(board: Board | None) -> list[Entry]:
     return sorted(ranked, key=lambda entry: (entry.total, entry.id))[:TOP]
 
 
-def ledgers(book: Book, *, has_searches: bool) -> list[Page]:
-    """The list of contracts, and one page with charts and table for each.
-
-    Args:
-        has_searches: the page that compares predictions with outcomes exists too.
-    """
-    pages = [sheet("/ledger/", shelves=book.shelves, has_searches=has_searches)]
+def ledgers(book: Book) -> list[Page]:
+    """The list of contracts, and one page with charts and table for each."""
+    pages = [sheet("/ledger/", shelves=book.shelves)]
     for shelf in book.shelves:
         long = index.is_long(shelf)
         boards = [

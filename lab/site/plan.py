@@ -11,6 +11,7 @@
 /race/  /against/            own best against the public best; any two runs
 /dead-lanes/  /names/        what was buried and why; names of recipes, explained
 /evidence/  /inflate/        claims with their files; decoders stage by stage
+/status/                     frontiers, open questions, stale evidence, what to run next
 /contents/  /search/         reading order: every page, described by itself; words in prose
 /404.html
 """
@@ -44,13 +45,13 @@ from lab.site import (
     pages,
     prose,
     race,
+    status,
     tables,
     throughput,
 )
 from lab.site.book import Board, Book
-from lab.site.clips import Clip
+from lab.site.clips import Clip, Media
 from lab.site.data import Content
-from lab.site.pages import Media
 from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
 
@@ -118,24 +119,24 @@ def make(
     files |= journals
     buried = lanes.load(book.ledgers)
     files |= buried.files
+    standing = status.load(book) if board else None
+    files |= standing.files if standing else {}
     ran = race.load(board, facts.rows)
     named = names.names(board, names.table(book.source / "names.toml"))
     timelines = inflate.load(book.ledgers, board)
     files |= {f"data/{inflate.FILE}": book.ledgers / inflate.FILE} if timelines else {}
     beside = against.files(book.main.boards) if book.main else {}
     files |= beside
+    offered = compare.offers(board, media, files)
     planned = [
-        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past))),
-        *pages.ledgers(book, has_searches=bool(searches)),
+        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past)), offered),
+        *pages.ledgers(book),
+        *([sheet("/status/", status=standing, file=status.FILE, shown=status.SHOWN)] if standing else []),
         *pages.runs(book, media, files),
-        *compare.pages(book, media, files),
+        *compare.pages(board, media, offered),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
-        *(
-            []
-            if facts.is_empty
-            else [sheet("/others/", facts=facts, has_axes=compared is not None, has_lanes=bool(buried.rows))]
-        ),
+        *([] if facts.is_empty else [sheet("/others/", facts=facts)]),
         *([sheet("/axes/", axes=compared)] if compared else []),
         *([sheet("/entropy/", coding=coded)] if coded else []),
         *([sheet("/calibration/", searches=searches)] if searches else []),

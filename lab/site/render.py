@@ -21,7 +21,7 @@ from lab.site.data import Content
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
-_IMPORT = re.compile(rb'(\bfrom "\./)([a-z-]+\.js)(";)')
+_IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
 _ROOTED = re.compile(r'(\s(?:href|src|poster|data-(?:src|archive|index|series|answers))=")/')
 
 
@@ -128,7 +128,7 @@ def render(
     urls, tree = assets(plan.book.source / "assets")
     found = environment(templates, urls)
     found.globals.update(nav=plan.nav, site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
-    found.globals.update(has_feed=feeds.ATOM in plan.files)
+    found.globals.update(has_feed=feeds.ATOM in plan.files, there=frozenset(page.url for page in plan.pages))
     tree.update(plan.files)
     for page in plan.pages:
         if page.path in tree:

@@ -85,6 +85,15 @@ SHEETS: dict[str, Sheet] = {
         short="Others",
         modules=FIGURES,
     ),
+    "/status/": Sheet(
+        template="status.html",
+        title="Where the lab stands",
+        description="The frontier of every contract and axis, the questions that are open, the buried lanes next to "
+        "the best runs, what has gone stale, and what to run next: decided from the ledger alone.",
+        nav="/ledger/",
+        short="Status",
+        modules=("copy",),
+    ),
     "/axes/": Sheet(
         template="axes.html",
         title="CPU against CUDA",

@@ -36,7 +36,7 @@ class Explorer {
     this.limit();
     this.tell();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.palette = null; this.player?.repaint(); });
-    if (location.hash.length > 1) this.open();
+    if (location.hash.includes("runs=") || "later" in box.dataset) this.open();
   }
 
   // The view that an address names; what it does not know is left out.
