@@ -23,6 +23,8 @@ PLACES = {
     "triptych.png": "triptych.png",
     "poses.csv": "poses.csv",
     "tails.csv": "tails.csv",
+    "codes.csv": "codes.csv",
+    "latents.png": "latents.png",
 }
 
 

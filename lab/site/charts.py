@@ -217,22 +217,32 @@ def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
     return tag("g", tag("g", *labels, aria_hidden="true", paint_order="stroke"), *parts)
 
 
-def bar(parts: Sequence[tuple[float, str, str]], total: float, *, label: str, height: float = 34.0) -> Markup:
-    """A stacked bar without text, to scale over `total`: (value, class, tip) from left to right."""
+def bar(
+    parts: Sequence[tuple[float, str, str]],
+    total: float,
+    *,
+    label: str,
+    height: float = 34.0,
+    hrefs: Sequence[str] = (),
+) -> Markup:
+    """A stacked bar without text, to scale over `total`: (value, class, tip) from left to right.
+
+    Args:
+        hrefs: where each part leads, empty for nowhere; none by default.
+    """
     at, inner = 0.0, [tag("title", label)]
-    for value, kind, tip in parts:
+    for (value, kind, tip), href in zip(parts, hrefs or [""] * len(parts), strict=True):
         width = 1000.0 * value / total
         thin = " hair" if width < 4.0 else ""  # an outline would hide it
         place: dict[str, str | float] = {"x": f"{at:.3f}", "y": "0", "width": f"{width:.3f}", "height": height}
-        inner.append(
-            tag(
-                "rect",
-                *([] if thin else [tag("title", tip)]),
-                class_=kind + thin,
-                vector_effect="non-scaling-stroke",
-                **place,
-            )
+        piece = tag(
+            "rect",
+            *([] if thin else [tag("title", tip)]),
+            class_=kind + thin,
+            vector_effect="non-scaling-stroke",
+            **place,
         )
+        inner.append(tag("a", piece, href=href, aria_label=tip) if href else piece)
         at += width
     return tag(
         "svg",
@@ -240,6 +250,6 @@ def bar(parts: Sequence[tuple[float, str, str]], total: float, *, label: str, he
         class_="bar",
         viewBox=f"0 0 1000 {svg.number(height)}",
         preserveAspectRatio="none",
-        role="img",
+        role="group" if any(hrefs) else "img",
         aria_label=label,
     )

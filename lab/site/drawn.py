@@ -1,19 +1,21 @@
-"""What a run of class maps and a renderer shows of itself: its maps, its poses, its tails, and how it inflates."""
+"""What a run shows of what it sends: class maps, latents, poses, tails, and how it inflates."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import charts, svg
+from lab.site import charts, data, svg, training
 from lab.site import format as show
 from lab.site.book import Entry
 from lab.site.charts import Cell, Chart, Figure, Line
+from lab.site.data import Content
 
 PICTURES = (
     ("class-maps.png", "Decoded class maps", "48 maps evenly spaced over the clip, in the palette of the classes"),
@@ -22,6 +24,7 @@ PICTURES = (
         "Original, class map, inflated",
         "the last frames of three pairs: source, decoded class map, decode",
     ),
+    ("latents.png", "Latents", "one column per pair, one row per number; grey is zero, each row to a scale of its own"),
 )
 _POSE_LIMIT = 100_000
 
@@ -33,6 +36,16 @@ class Step:
     title: str
     text: str
     n_bytes: int = 0
+
+
+def pictures(entry: Entry, files: Mapping[str, Content]) -> list[tuple[str, str, str, int, int]]:
+    """(title, what it shows, address, width, height) of the pictures of its content that are published."""
+    there = {item.name: item.path for item in entry.evidence if data.evidence_url(entry, item.name)[1:] in files}
+    return [
+        (title, what, data.evidence_url(entry, name), *training.picture_size(there[name].read_bytes()))
+        for name, title, what in PICTURES
+        if name in there
+    ]
 
 
 def poses(entry: Entry) -> Figure | None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from lab.errors import SiteError
-from lab.site import against, data, details, drawn, feeds, figures, index, lineage, prose, training
+from lab.site import against, codes, data, details, drawn, feeds, figures, index, lineage, prose, training
 from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import ATLAS, Media
 from lab.site.compare import Offer
@@ -171,7 +171,8 @@ def _run_values(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[
         "units": details.units(entry),
         "training": details.training(entry),
         "maps": _maps(entry, published, files),
-        "pictures": _pictures(entry, published, files),
+        "pictures": drawn.pictures(entry, files),
+        "codes": codes.figure(entry),
         "poses": drawn.poses(entry),
         "tails": drawn.tails(entry),
         "timeline": drawn.timeline(entry),
@@ -194,18 +195,6 @@ def _maps(
     return [
         (network, what, published[name], *training.picture_size(names[name].read_bytes()))
         for name, network, what in training.MAPS
-        if name in names
-    ]
-
-
-def _pictures(
-    entry: Entry, published: Mapping[str, str], files: Mapping[str, Content]
-) -> list[tuple[str, str, str, int, int]]:
-    """(title, what it shows, address, width, height) of the pictures of class maps that are published."""
-    names = {item.name: item.path for item in entry.evidence if published[item.name][1:] in files}
-    return [
-        (title, what, published[name], *training.picture_size(names[name].read_bytes()))
-        for name, title, what in drawn.PICTURES
         if name in names
     ]
 

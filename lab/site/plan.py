@@ -8,6 +8,7 @@
 /compare/                    two to four runs, frame by frame
 /entropy/                    class maps through every coder
 /calibration/                what searches predicted, and what came
+/anatomy/                    archives cut open, ours and those of others
 /race/  /against/            own best against the public best; any two runs
 /dead-lanes/  /names/        what was buried and why; names of recipes, explained
 /evidence/  /inflate/        claims with their files; decoders stage by stage
@@ -46,6 +47,7 @@ from lab.site import (
     prose,
     race,
     status,
+    streams,
     tables,
     throughput,
 )
@@ -122,6 +124,7 @@ def make(
     standing = status.load(book) if board else None
     files |= standing.files if standing else {}
     ran = race.load(board, facts.rows)
+    opened = streams.load(board, streams.words(book.source / "streams.toml"), files)
     named = names.names(board, names.table(book.source / "names.toml"))
     timelines = inflate.load(book.ledgers, board)
     files |= {f"data/{inflate.FILE}": book.ledgers / inflate.FILE} if timelines else {}
@@ -137,6 +140,7 @@ def make(
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet),
         *([] if facts.is_empty else [sheet("/others/", facts=facts)]),
+        *([sheet("/anatomy/", archives=opened, anatomies=facts.anatomies)] if opened or facts.anatomies else []),
         *([sheet("/axes/", axes=compared)] if compared else []),
         *([sheet("/entropy/", coding=coded)] if coded else []),
         *([sheet("/calibration/", searches=searches)] if searches else []),

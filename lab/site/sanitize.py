@@ -98,6 +98,8 @@ PUBLIC_EVIDENCE: dict[str, str] = {
     "triptych.png": "source, decoded class map and decode of three pairs",
     "poses.csv": "the pose stream as it is decoded, every pair",
     "tails.csv": "what every tail of actions measured, admitted or not",
+    "codes.csv": "how often every integer occurs in each coded stream",
+    "latents.png": "the latents of every pair, a row for each number",
 }
 
 # controls, directional overrides and isolates, zero-width and invisible characters, private use, lone surrogates, tags

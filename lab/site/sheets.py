@@ -85,6 +85,15 @@ SHEETS: dict[str, Sheet] = {
         short="Others",
         modules=FIGURES,
     ),
+    "/anatomy/": Sheet(
+        template="anatomy.html",
+        title="Where the bytes go",
+        description="The best archive of every family cut open: every stream to scale, what it is, how it is coded, "
+        "what it costs in score, and what is inside. Then the archives that others made, as far as they are known.",
+        nav="/judges/",
+        short="Anatomy",
+        modules=("chart",),
+    ),
     "/status/": Sheet(
         template="status.html",
         title="Where the lab stands",
