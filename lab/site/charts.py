@@ -130,7 +130,7 @@ def draw(chart: Chart, width: float, height: float, *, narrow: bool) -> Markup:
 def _grid(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
     parts: list[Markup] = []
     base = plot.y + plot.height
-    for value, text in chart.y.ticks(max(3, int(plot.height / 52))):
+    for value, text in chart.y.ticks(max(4, int(plot.height / 52))):
         _, y = at(chart.x.lo, value)
         parts.append(tag("line", class_="grid", x1=plot.x, x2=plot.x + plot.width, y1=y, y2=y))
         parts.append(tag("text", text, class_="tick", x=plot.x - 8, y=y + 4.5, text_anchor="end"))

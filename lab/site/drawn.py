@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -14,6 +15,7 @@ from lab.errors import SiteError
 from lab.site import charts, data, svg, training
 from lab.site import format as show
 from lab.site.book import Entry
+from lab.site.captions import signature
 from lab.site.charts import Cell, Chart, Figure, Line
 from lab.site.data import Content
 
@@ -61,7 +63,7 @@ def poses(entry: Entry) -> Figure | None:
         key=f"poses-{entry.id}",
         title=f"Dimension 0 of the pose stream, {entry.id}",
         x=svg.Axis(label="frame", lo=0.0, hi=2.0 * len(values)),
-        y=svg.padded(values, "what conditions the first frame, in standard deviations of the source's pose"),
+        y=svg.padded(values, "standard deviations of the source's pose"),
         lines=(Line(points=points, kind="other-line"),),
         wide=(960.0, 260.0),
         narrow=(380.0, 240.0),
@@ -70,8 +72,17 @@ def poses(entry: Entry) -> Figure | None:
         key=chart.key,
         title="The pose stream, dimension 0",
         finding=Markup(
-            "One number of {} per pair, as it is decoded; the renderer draws the first frame from them."
-        ).format(len(rows[0]) - 1),
+            "One of {} numbers per pair, as decoded: from {} in pair {} to {} in pair {}, and {} from one pair to the "
+            "next in the root mean square. The renderer draws the first frame for them. "
+        ).format(
+            len(rows[0]) - 1,
+            show.signed(min(values), 2),
+            values.index(min(values)),
+            show.signed(max(values), 2),
+            values.index(max(values)),
+            show.score(_roughness(values), 2),
+        )
+        + signature(entry),
         drawings=(charts.both(chart),),
         columns=("frames", "dimension 0"),
         rows=tuple(
@@ -83,6 +94,12 @@ def poses(entry: Entry) -> Figure | None:
         ),
         table_title="Every pair",
     )
+
+
+def _roughness(values: Sequence[float]) -> float:
+    """Root mean square of the steps from one value to the next."""
+    steps = [(b - a) ** 2 for a, b in pairwise(values)]
+    return math.sqrt(math.fsum(steps) / len(steps)) if steps else 0.0
 
 
 def tails(entry: Entry) -> list[tuple[str, str, int, float, bool]]:

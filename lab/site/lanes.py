@@ -124,12 +124,17 @@ def _theirs(item: Mapping[str, Any]) -> Lane:
     )
 
 
-def _numbers(table: Mapping[str, Any], prefix: str = "") -> str:
-    """Named numbers on one line; a table inside is named in front of its own."""
+def _numbers(table: Mapping[str, Any]) -> str:
+    """Named numbers on one line; of a run its total, and how far that is above its control."""
     parts = []
     for name, value in table.items():
-        words = f"{prefix}{str(name).replace('_', ' ')}"
-        parts.append(_numbers(value, f"{words}: ") if isinstance(value, Mapping) else f"{words} {_number(value)}")
+        words = str(name).replace("_", " ")
+        if not isinstance(value, Mapping):
+            parts.append(f"{words} {_number(value)}")
+        elif {"total", "above_control"} <= value.keys():
+            parts.append(f"{name} {_number(value['total'])}, {show.signed(value['above_control'], 4)}")
+        else:
+            parts.append(f"{words}: {_numbers(value).replace('; ', ', ')}")
     return facts.inert("; ".join(parts))[: facts.TEXT_LIMIT]
 
 

@@ -38,6 +38,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """The line of a family, without the steps that it shares with one before it: those lead up to `fork`."""
+
+    family: str
+    steps: tuple[Step, ...]
+    first: int
+    fork: Entry | None
+    shared: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
     """A run near another one, with its delta against its own parent."""
 
@@ -98,6 +109,21 @@ def lines(board: Board) -> list[tuple[Step, ...]]:
         )
         for chain in chains
     ]
+
+
+def ways(board: Board) -> list[Way]:
+    """Every line of `lines` once, the frontier's first: a later one begins where it leaves an earlier one."""
+    found: list[Way] = []
+    homes: dict[str, str] = {}
+    for steps in lines(board):
+        family = steps[-1].entry.run.family
+        own = next((at for at, step in enumerate(steps) if step.entry.id not in homes), len(steps))
+        fork = steps[own - 1].entry if own else None
+        shared = homes[fork.id] if fork else ""
+        found.append(Way(family=family, steps=steps[own:], first=own + 1, fork=fork, shared=shared))
+        for step in steps[own:]:
+            homes.setdefault(step.entry.id, family)
+    return found
 
 
 def neighbourhood(entry: Entry, board: Board, limit: int) -> list[Neighbour]:

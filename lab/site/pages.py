@@ -55,7 +55,7 @@ def landing(
         else [],
         "trajectory": figures.trajectory(board) if board else None,
         "families": board.families if board else [],
-        "lines": lineage.lines(board) if board else [],
+        "ways": lineage.ways(board) if board else [],
         "neighbours": lineage.neighbourhood(best, board, ROWS) if best and board else [],
         "others": [shelf for shelf in book.shelves if shelf is not book.main],
         "notebook": notebook,
@@ -80,9 +80,12 @@ def landing(
 
 
 def _top(board: Board | None) -> list[Entry]:
-    """The best ranked runs, best first."""
-    ranked = [entry for entry in (board.entries if board else ()) if entry.ranked]
-    return sorted(ranked, key=lambda entry: (entry.total, entry.id))[:TOP]
+    """The best ranked runs, best first; of a recipe that was run again, the best one."""
+    ranked = sorted((e for e in (board.entries if board else ()) if e.ranked), key=lambda e: (e.total, e.id))
+    first: dict[str, Entry] = {}
+    for entry in ranked:
+        first.setdefault(entry.run.recipe, entry)
+    return list(first.values())[:TOP]
 
 
 def ledgers(book: Book) -> list[Page]:

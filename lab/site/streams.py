@@ -95,7 +95,7 @@ def _archive(entry: Entry, known: Table, widest: int, files: Mapping[str, Conten
         entry=entry,
         bar=charts.bar(parts, float(widest), label=label, height=54.0, hrefs=hrefs),
         finding=_finding(entry, cards),
-        cards=tuple(cards),
+        cards=tuple(sorted(cards, key=lambda card: -card.n_bytes)),
         figures=tuple(figure for figure in found if figure),
         pictures=tuple(drawn.pictures(entry, files)),
         tails=drawn.tails(entry),

@@ -117,3 +117,10 @@ def test_the_archive_is_verified_in_the_browser(visit: Any, site: Served) -> Non
     page.wait_for_selector(".verify-steps li:nth-child(3)")
     states = page.eval_on_selector_all(".verify-steps li", "all => all.map(item => item.className)")
     assert len(states) >= 3 and set(states) == {"good"}
+
+
+def test_words_are_found_in_the_search_index(visit: Any, site: Served) -> None:
+    seen = visit(f"{site.address}/search/")
+    seen.page.fill(".site-search input", "quantization")
+    seen.page.wait_for_selector(".site-search mark, main mark")
+    assert seen.complaints == []

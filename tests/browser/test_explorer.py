@@ -84,6 +84,23 @@ def test_the_address_says_runs_frame_window_and_overlay(visit: Any, site: Served
     assert sorted(chosen) == sorted([ids[1], ids[2]])
 
 
+def test_the_front_page_fetches_its_explorer_when_somebody_asks(visit: Any, site: Served) -> None:
+    """Nothing of it is loaded before; after the click it plays, and the list of top runs chooses."""
+    page = visit(f"{site.address}/").page
+    loaded = "performance.getEntriesByType('resource').map((one) => one.name)"
+    assert not [name for name in page.evaluate(loaded) if "compare." in name or "player." in name or ".mp4" in name]
+    page.click("[data-later] [data-load]")
+    page.wait_for_selector(".controls input[type=range]")
+    page.wait_for_function("() => document.querySelector('output').textContent.startsWith('frame ')")
+    assert page.locator(".screen canvas").count() == 3
+    page.check(".top-runs [data-run] >> nth=2 >> input")
+    page.wait_for_function("() => document.querySelectorAll('.screen canvas').length === 4")
+    view = page.evaluate("document.querySelector('[data-link]').hash")
+    again = visit(f"{site.address}/{view}").page
+    again.wait_for_selector(".controls input[type=range]")
+    assert again.locator(".screen canvas").count() == 4
+
+
 def test_an_address_that_makes_no_sense_is_read_as_far_as_it_does(visit: Any, site: Served) -> None:
     seen = visit(f"{site.address}/compare/#runs=nobody,{offered(site)[0]}&frame=99999&zoom=-3&x=zzz&overlay=<b>")
     seen.page.wait_for_selector(".controls")
