@@ -24,6 +24,7 @@ def register(commands: Any) -> None:
         json_output=True,
     )
     parser.add_argument("archive", type=Path)
+    parser.add_argument("--inside", type=Path, metavar="DIR", help="also write the histograms of its integers there")
 
 
 def read(path: Path, ledgers: Path) -> dict[str, Any]:
@@ -76,12 +77,32 @@ def _ours(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def inside(path: Path, folder: Path) -> tuple[Path, ...]:
+    """Write what `lab.codecs.inside` finds in the payload of an archive; the files.
+
+    Raises:
+        BitstreamError: no member of the archive is a payload of ours.
+    """
+    from lab import archive
+    from lab.codecs import inside as integers
+    from lab.errors import UnknownSyntax
+
+    payloads = [member.content for member in archive.parse(path.read_bytes(), path.name)]
+    ours = [payload for payload in payloads if payload[:1] == OUR_MAGIC]
+    if not ours:
+        raise UnknownSyntax(path.name, expected="a payload of ours, whose integers are known", found="none")
+    return integers.write(ours[0], folder)
+
+
 def anatomy_(options: argparse.Namespace) -> None:
     """Print the sections of an archive, and the proofs of what they are."""
     found = read(options.archive, options.ledgers)
+    written = inside(options.archive, options.inside) if options.inside else ()
     if options.json:
         terminal.say(json.dumps(found, indent=1, ensure_ascii=False))
         return
+    for path in written:
+        terminal.say(f"wrote {path.name}")
     total = found["archive"]["n_bytes"]
     rows = list(_rows(found["sections"], total, 0))
     columns = ["section", "kind", "offset", "bytes", "share", "ideal bytes" if "proofs" not in found else "proof"]
