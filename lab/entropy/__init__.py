@@ -17,7 +17,8 @@ On top of the axes stand payloads with a checksum inside, limits that are checke
 tile them, and an entropy bound beside the real size (`bounds`):
 
     columns        a table whose columns are each predicted and modelled in their own way
-    posestream     poses, in half precision or on int8 grids: such a table
+    posestream     poses, in half precision or on int8 grids: such a table, or the columns below
+    posecolumns    the same with two bytes of side information a dimension
     sideinfo       selectors and latents: such tables
     weightstream   weights, int8 and four-bit codes; families reach it by `codecs.weights` and `implicit.packing`
     weightstate    weights that stand alone, with names, shapes and steps

@@ -1,9 +1,12 @@
 """Poses of all pairs as bytes: each dimension on a grid of its own, each column coded in its own way.
 
 A dimension is kept either in half precision, as the integer that orders its values, or as int8 codes of one step in
-half precision. A payload is
+half precision. A payload is the shorter of
 
+    see `posecolumns`: shapes and predictions from a fixed table, two bytes a dimension beside its grid
     table length (varint) | table of codes, see `columns` | one step per dimension (f16, 0 where values are halves)
+
+The first byte tells them apart: up to 8 it is the number of dimensions, and no table is that short.
 
 References:
     Public entries keep dimension 0 (speed) in half precision and the rest in int8, as per-dimension differences under
@@ -12,13 +15,13 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.bitstream import Reader, Section, varint
-from lab.entropy import columns
+from lab.entropy import columns, posecolumns
 from lab.entropy.bounds import Account
 from lab.entropy.models import Integers
 from lab.errors import BitstreamError, EntropyError
@@ -52,7 +55,6 @@ class CodedPoses:
     payload: bytes
     account: Account
     sections: tuple[Section, ...]
-    choices: tuple[columns.Choice, ...]
 
 
 def quantise(poses: NDArray[np.floating], halves: tuple[int, ...] = (0,)) -> Poses:
@@ -85,6 +87,19 @@ def encode(poses: Poses) -> CodedPoses:
     limits = np.where(poses.steps == 0, MOST_HALF, MOST_CODE)
     if poses.codes.ndim != 2 or (np.abs(poses.codes) > limits).any():
         raise EntropyError("poses", expected="codes on their grids, (pairs, dimensions)", found=str(poses.codes.shape))
+    table = _table(poses)
+    try:
+        lean, sections, ideal_bits = posecolumns.encode(poses.codes, poses.steps)
+    except EntropyError:
+        return table
+    if len(lean) >= len(table.payload):
+        return table
+    account = replace(table.account, n_bytes=len(lean), ideal_bits=ideal_bits)
+    return CodedPoses(payload=lean, account=account, sections=sections)
+
+
+def _table(poses: Poses) -> CodedPoses:
+    """Poses as a table whose columns choose among all models."""
     steps = poses.steps.astype("<f2").tobytes()
     table = columns.encode(poses.codes, sealed=steps)
     head = varint(len(table.payload))
@@ -101,7 +116,7 @@ def encode(poses: Poses) -> CodedPoses:
         bound_bits=table.account.bound_bits,
         bound=table.account.bound,
     )
-    return CodedPoses(payload=payload, account=account, sections=sections, choices=table.choices)
+    return CodedPoses(payload=payload, account=account, sections=sections)
 
 
 def decode(payload: bytes, *, most_values: int = columns.MOST_VALUES) -> Poses:
@@ -115,6 +130,9 @@ def decode(payload: bytes, *, most_values: int = columns.MOST_VALUES) -> Poses:
         BitstreamError: not a payload of ours, cut short, or damaged.
     """
     reader = Reader(payload, "poses")
+    if payload and payload[0] <= posecolumns.MOST_COLUMNS:
+        codes, grids = posecolumns.decode(reader, most_values)
+        return Poses(codes=codes, steps=grids)
     table = reader.take(reader.varint("length of the table"), "table")
     steps = reader.take(reader.remaining, "steps")
     codes = columns.decode(table, sealed=steps, most_values=most_values)

@@ -26,6 +26,8 @@ _REACHES = 89
 _CENTRE = Field("centre", "svarint", "symbol at the middle of the shape")
 _REACH = Field("reach", "u8", "grid index of the largest distance from there")
 _BITS = 96
+_TAILS = {"student": (5, 3), "heavy": (3, 2)}
+"""Degrees of freedom, and half of one more than that."""
 
 
 def scale_64ths(index: int) -> int:
@@ -60,12 +62,13 @@ def shape_starts(kind: str, index: int, reach: int) -> NDArray[np.int64]:
 
     Args:
         kind: "laplace", with the scale as mean magnitude; "gaussian", with the scale as standard deviation; "student",
-            (1 + x^2 / 5)^-3 with x in scales.
+            (1 + x^2 / 5)^-3 with x in scales; "heavy", (1 + x^2 / 3)^-2.
     """
     scale, unit = scale_64ths(index), 1 << _BITS
-    if kind == "student":
-        square = 5 * scale * scale
-        side = [unit * square**3 // (square + 4096 * away * away) ** 3 for away in range(reach + 1)]
+    if kind in _TAILS:
+        freedom, power = _TAILS[kind]
+        square = freedom * scale * scale
+        side = [unit * square**power // (square + 4096 * away * away) ** power for away in range(reach + 1)]
     else:
         # each share is a ratio times the one before it; the ratio is fixed, or falls by a fixed ratio
         laplace = kind == "laplace"

@@ -13,7 +13,7 @@ from material import poses
 
 from lab.bitstream import check_tiling
 from lab.codecs.implicit import published
-from lab.entropy import columns, posestream, sideinfo
+from lab.entropy import columns, posecolumns, posestream, sideinfo
 from lab.entropy.bounds import corrected_bits, order0_bits
 from lab.errors import BitstreamError, ChecksumMismatch, EntropyError
 
@@ -99,6 +99,47 @@ def test_poses_of_the_contest_kind_take_at_most_5_2_bytes_a_pair() -> None:
     assert np.array_equal(posestream.decode(coded.payload).codes, kept.codes)
     assert len(coded.payload) <= 5.2 * 600
     assert 8 * len(coded.payload) <= 1.03 * min(bound, differences)
+    assert coded.account.over <= 0.03
+
+
+# Twelve pairs of two dimensions, the first in half precision, as the table behind its length was written.
+OLD_POSES = bytes.fromhex("230c02d48372520b13b0b90220af0169010f29026ffff44ebc7c0038e4f31fbe87e33a8a0000081c")
+
+
+def test_poses_written_as_a_table_are_still_read() -> None:
+    series = np.stack([24 + 0.25 * np.arange(12), 0.5 * np.cos(np.arange(12))], axis=1).astype(np.float32)
+    kept = posestream.quantise(series)
+    assert posestream.encode(kept).payload != OLD_POSES
+    found = posestream.decode(OLD_POSES)
+    assert np.array_equal(found.codes, kept.codes) and np.array_equal(found.steps, kept.steps)
+
+
+@QUICK
+@given(
+    rows=st.integers(1, 60), width=st.integers(1, 10), halves=st.booleans(), seed=st.integers(0, 99),
+    spread=st.sampled_from([0.0, 1e-3, 1.0, 9e3]),
+)  # fmt: skip
+def test_poses_of_any_shape_come_back_exactly(rows: int, width: int, halves: bool, seed: int, spread: float) -> None:
+    series = np.cumsum(np.random.default_rng(seed).normal(0, spread, (rows, width)), axis=seed % 2)
+    kept = posestream.quantise(np.clip(series, -6e4, 6e4), halves=(0,) if halves else ())
+    coded = posestream.encode(kept)
+    check_tiling(coded.sections, 0, len(coded.payload), "poses")
+    found = posestream.decode(coded.payload)
+    assert np.array_equal(found.codes, kept.codes) and np.array_equal(found.steps, kept.steps)
+
+
+def test_pose_columns_predict_by_whole_32nds_and_are_one_of_32() -> None:
+    table = posecolumns.predictions()
+    assert len(set(table)) == len(table) == 32
+    assert all(sum(weights) == 32 for weights in table if len(weights) > 2)
+
+
+@pytest.mark.parametrize(("at", "byte"), [(0, 9), (7, 0xFF), (8, 0x3F), (9, 0)])
+def test_damaged_pose_columns_are_refused(at: int, byte: int) -> None:
+    payload = bytearray(posestream.encode(posestream.quantise(poses(300))).payload)
+    payload[at] = byte
+    with pytest.raises(BitstreamError):
+        posestream.decode(bytes(payload))
 
 
 def test_selectors_come_close_to_their_entropy() -> None:
