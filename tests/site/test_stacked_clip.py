@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import shelf
 from conftest import build
 
 from lab.errors import MediaMissing, SiteError
+from lab.site import mosaic
 
 
 def frames(path: Path) -> list[np.ndarray]:
@@ -84,3 +86,25 @@ def test_a_run_without_a_clip_has_a_page_without_a_player(built: SimpleNamespace
     assert "data-clip" in player
     assert "never score authority" in player
     assert best is not None
+
+
+def test_a_tighter_limit_gives_a_coarser_clip_within_it(made: shelf.Made, tmp_path: Path) -> None:
+    (decoded,) = sorted((made.ledgers / shelf.NAME / "clips").glob("*.mp4"))[:1]
+    order = mosaic.Order(
+        where="a clip",
+        videos=(made.contract.source_path, decoded),
+        columns=1,
+        size=made.contract.frame_size,
+        fps=made.contract.source.rate,
+        limit_bytes=10_000_000,
+    )
+    sizes = []
+    for name in ("fine", "coarse"):
+        folder = tmp_path / name
+        folder.mkdir()
+        video, *_ = mosaic.make(order, folder)
+        sizes.append(video.stat().st_size)
+        order = replace(order, limit_bytes=int(0.8 * sizes[0]))
+    assert sizes[1] <= 0.8 * sizes[0]
+    with pytest.raises(SiteError, match="at most 100 bytes"):
+        mosaic.make(replace(order, limit_bytes=100), tmp_path)
