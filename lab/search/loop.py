@@ -158,7 +158,7 @@ def _row(row: Ranked, seen: Prospect, chosen: bool) -> dict[str, Any]:
         "candidate": row.candidate.name,
         "lane": row.candidate.lane,
         "rel_err": seen.probe.rel_err,
-        "error": seen.probe.error,
+        "probe_error": seen.probe.error,
         "estimated_bytes": row.candidate.archive_bytes,
         "estimated_cost_s": round(row.candidate.cost_s, 3),
         "gate_passed": row.candidate.gate_passed,

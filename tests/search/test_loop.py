@@ -106,6 +106,7 @@ def test_a_loop_runs_what_it_chose_and_keeps_predictions_beside_outcomes(
     for cycle in done:
         chosen = [row for row in cycle.rows if row["chosen"]]
         assert 1 <= len(chosen) <= 2
+        assert all("error" not in row and row["probe_error"] > 0.0 for row in cycle.rows)
         for row in chosen:
             run = Ledger(bench.ledgers).get(toy, row["run"])
             assert row["total"] == run.total
