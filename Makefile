@@ -45,16 +45,10 @@ test: setup  ## the whole test suite (two workers, one torch thread each)
 BROWSER := $(VENV)/browser
 export LAB_BROWSER_TOOLS := $(CURDIR)/$(BROWSER)
 
-# Playwright comes from pip and drives Debian's chromium; axe-core (MPL-2.0) and vnu (MIT, a jar) come from npm, for
-# these tests alone. Nothing here downloads a browser.
-$(BROWSER)/.installed: pyproject.toml Makefile $(STAMP)
-	@{ command -v chromium || command -v google-chrome; } > /dev/null && command -v java > /dev/null && command -v npm > /dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends chromium default-jre-headless npm; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
-	npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(BROWSER) axe-core@4.14.1 vnu-jar@26.9.27
-	@touch $@
-
-test-browser: $(BROWSER)/.installed  ## pages in a real Chromium: exact frames, axe, vnu, keyboard, no scripts, 320 px
-	LAB_BROWSER=required $(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
+test-browser: setup  ## pages in a real Chromium: exact frames, axe, vnu, keyboard, no scripts, 320 px, first look
+	@mkdir -p $(BROWSER)
+	LAB_BROWSER=$$(bash tests/browser/tools.sh $(BROWSER) $(BIN)/python) && export LAB_BROWSER && \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile -rs -m browser tests/browser
 
 test-cluster: setup  ## kill the worker, the scheduler and the driver of a real local cluster
 	$(BIN)/python -m pytest -n 0 tests/search/test_cluster.py

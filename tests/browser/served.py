@@ -1,7 +1,7 @@
 """A small site, built from a made-up ledger and served as a host without range requests would.
 
 `make test-browser` installs what these tests need and says so through LAB_BROWSER=required: then what is absent is a
-failure. Without it they skip, naming what is absent.
+failure. Otherwise they skip, naming what is absent.
 """
 
 from __future__ import annotations
