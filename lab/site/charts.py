@@ -87,7 +87,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A figure as a template prints it."""
+    """A figure as a template prints it. `more`: address and words of where the whole table stands, if not here."""
 
     key: str
     title: str
@@ -97,6 +97,7 @@ class Figure:
     rows: tuple[tuple[Cell, ...], ...]
     legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     table_title: str = "The same as a table"
+    more: tuple[str, str] | None = None
 
 
 def both(chart: Chart) -> tuple[Markup, Markup]:
@@ -206,7 +207,7 @@ def _marks(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
         classes = "point" + (" best" if mark.best else "") + (" unranked" if mark.unranked else "")
         inner.append(drawn)
         if mark.href:
-            parts.append(tag("a", *inner, class_=classes, href=mark.href, aria_label=mark.tip))
+            parts.append(tag("a", *inner, class_=classes, href=mark.href))
         else:
             parts.append(tag("g", *inner, class_=classes))
     for mark, x, y, _ in sorted(spots, key=lambda spot: not spot[0].best):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from lab.errors import SiteError
 from lab.site import against, codes, data, details, drawn, feeds, figures, index, lineage, prose, training
 from lab.site.book import Board, Book, Entry, Shelf
+from lab.site.charts import Figure
 from lab.site.clips import ATLAS, Media
 from lab.site.compare import Offer
 from lab.site.data import Content
@@ -19,6 +21,7 @@ from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
 
 TOP = 8
+BRIEF_ROWS = 12
 ROWS, PLAIN_ROWS = 12, 6  # of the table of parent, siblings and children
 SURROUNDINGS = (
     *("runtime_sha256", "runtime_bytes", "evaluator_sha256", "source_sha256", "networks", "commit", "dirty", "walls"),
@@ -34,12 +37,14 @@ def landing(
     notebook: list[Rendered],
     past: tuple[list[Era], list[tuple[str, int]]] = ([], []),
     offers: Sequence[Offer] = (),
+    small: Mapping[str, str] | None = None,
 ) -> Page:
     """The front page: the frontier, what the score means, every run, how it got here.
 
     Args:
         past: the eras of the public record, and the repositories that it was read from.
         offers: the runs that the explorer may show, those of the atlas first.
+        small: address of the small still by that of its poster.
     """
     best = board.frontier if board else None
     compared = [entry for entry in (best, board.start if board else None) if entry]
@@ -49,11 +54,12 @@ def landing(
         "board": board,
         "best": best,
         "media": media.get(best.url) if best else None,
+        "small": small or {},
         "terms": figures.terms(compared, ("frontier", "baseline")),
-        "charts": [f for f in (figures.score_vs_bytes(board), figures.score_vs_bytes(board, focus=True)) if f]
+        "charts": [_brief(f, book) for focus in (False, True) if (f := figures.score_vs_bytes(board, focus=focus))]
         if board
         else [],
-        "trajectory": figures.trajectory(board) if board else None,
+        "trajectory": _brief(way, book) if board and (way := figures.trajectory(board)) else None,
         "families": board.families if board else [],
         "ways": lineage.ways(board) if board else [],
         "neighbours": lineage.neighbourhood(best, board, ROWS) if best and board else [],
@@ -76,6 +82,25 @@ def landing(
         description=book.site.tagline,
         context=context,
         modules=(*(("chart",) if board else ()), *(("later",) if offers else ())),
+    )
+
+
+def stills(board: Board | None, media: Mapping[str, Media]) -> list[str]:
+    """The posters that the front page shows in a list or on narrow screens."""
+    best = board.frontier if board else None
+    shown = [media[entry.url].decoded for entry in _top(board) if entry.url in media]
+    return [*([media[best.url].original, media[best.url].decoded] if best and best.url in media else []), *shown]
+
+
+def _brief(figure: Figure, book: Book) -> Figure:
+    """A figure of the front page: its table ends early, and leads to the ledger, which has every row."""
+    if book.main is None or len(figure.rows) <= BRIEF_ROWS:
+        return figure
+    return replace(
+        figure,
+        rows=figure.rows[:BRIEF_ROWS],
+        table_title=f"The first {BRIEF_ROWS} as a table",
+        more=(book.main.url, f"all {len(figure.rows)} in the ledger"),
     )
 
 

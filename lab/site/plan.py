@@ -47,6 +47,7 @@ from lab.site import (
     prose,
     race,
     status,
+    stills,
     streams,
     tables,
     throughput,
@@ -131,8 +132,10 @@ def make(
     beside = against.files(book.main.boards) if book.main else {}
     files |= beside
     offered = compare.offers(board, media, files)
+    small, thumbnails = stills.small(pages.stills(board, media), files)
+    files |= thumbnails
     planned = [
-        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past)), offered),
+        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past)), offered, small),
         *pages.ledgers(book),
         *([sheet("/status/", status=standing, file=status.FILE, shown=status.SHOWN)] if standing else []),
         *pages.runs(book, media, files),

@@ -22,7 +22,7 @@ from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
 _IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
-_ROOTED = re.compile(r'(\s(?:href|src|poster|data-(?:src|archive|index|series|answers))=")/')
+_ROOTED = re.compile(r'(\s(?:href|src|srcset|poster|data-(?:src|archive|index|series|answers))=")/')
 
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:

@@ -1,4 +1,5 @@
-// A tip beside a mark of a chart, on hover and on focus. The charts are complete without it: every mark carries a title.
+// A tip beside a mark of a chart, on hover and on focus. The charts are complete without it: every mark has a title,
+// which names its link; the tip takes its place, and the link keeps the name.
 for (const figure of document.querySelectorAll("figure.chart")) {
   const tip = document.createElement("div");
   tip.className = "tip";
@@ -19,7 +20,9 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   const hide = () => { tip.hidden = true; };
 
   for (const point of figure.querySelectorAll("a.point")) {
-    point.querySelector("title")?.remove();
+    const title = point.querySelector("title");
+    point.setAttribute("aria-label", title.textContent);
+    title.remove();
     point.addEventListener("pointerenter", () => show(point));
     point.addEventListener("pointerleave", hide);
     point.addEventListener("focus", () => show(point));
