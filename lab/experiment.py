@@ -66,7 +66,10 @@ def encode(asked: Recipe, contract: Contract, bench: Bench, target: Path, monito
         codec.check(asked)
         work = bench.folder(contract, asked)
         work.mkdir(parents=True, exist_ok=True)
-        payload = codec.encode(bench.source(contract, work), asked, monitor).payload
+        clip = bench.source(contract, work)
+        if asked.params.get("start"):
+            clip = replace(clip, start=repack.started(asked, contract, Ledger(bench.ledgers)))
+        payload = codec.encode(clip, asked, monitor).payload
     else:
         payload = repack.made(asked, contract, Ledger(bench.ledgers)).payload
     decoder = runtime.of_closure(asked.family, codec.runtime_files(), codec.spec.requirements)

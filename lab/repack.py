@@ -1,7 +1,8 @@
 """Repacks as runs: a recipe that names a recorded run, whose kept archive is taken apart and packed anew.
 
 What is done to a payload stands in `lab.codecs.repacks`; here it is fetched from the ledger. The new payload is packed,
-decoded and measured like any other, and its parent is the run that it was made from.
+decoded and measured like any other, and its parent is the run that it was made from. A recipe that trains may begin
+with such an archive as well.
 """
 
 from __future__ import annotations
@@ -30,6 +31,21 @@ def made(asked: Recipe, contract: Contract, ledger: Ledger) -> repacks.Repack:
             f"recipe {asked.name!r}", expected=f"family {run.family!r} of run {run.id}", found=asked.family
         )
     return repacks.repack(kept_payload(run, ledger), run.family, name)
+
+
+def started(asked: Recipe, contract: Contract, ledger: Ledger) -> bytes:
+    """The payload that a recipe begins with: of the run that its parameter `start` names, which must be of its parent.
+
+    Raises:
+        RecipeError: the run is of another recipe.
+        LedgerError: the run is not on record, or its archive is not kept.
+    """
+    run = ledger.get(contract, str(asked.params["start"]))
+    if run.recipe != asked.parent:
+        raise RecipeError(
+            f"recipe {asked.name!r}", expected=f"`start` to be a run of its parent {asked.parent!r}", found=run.recipe
+        )
+    return kept_payload(run, ledger)
 
 
 def kept_payload(run: Run, ledger: Ledger) -> bytes:

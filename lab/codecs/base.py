@@ -40,13 +40,15 @@ class SourceClip:
     """What an encoder may look at: the contract with its source, its frozen networks and a folder for its caches.
 
     `cache` holds what can be computed again; `work` holds checkpoints of this run. Families whose
-    training room knows devices train on `device`: "cpu", "cuda" or "mps".
+    training room knows devices train on `device`: "cpu", "cuda" or "mps". `start` is the payload of the recorded run
+    that a recipe says to begin with, empty where it says none.
     """
 
     contract: Contract
     cache: Path
     work: Path
     device: str = "cpu"
+    start: bytes = b""
 
     def pairs(self) -> Iterator[Pair]:
         """The source's pairs in display order, uint8 (2, H, W, 3) RGB."""

@@ -220,6 +220,13 @@ def test_a_recorded_run_scores_what_the_training_selected(bench: Bench, tmp_path
     assert float(best[column["segnet"]]) == pytest.approx(run.data["evaluation"]["segnet"], abs=1e-9)
     assert float(best[column["posenet"]]) == pytest.approx(run.data["evaluation"]["posenet"], rel=1e-4)
     assert int(best[column["n_bytes"]]) == run.archive_bytes
+    # Another training may begin with this run where it names it as its parent, and nowhere else.
+    elsewhere = 'seed = 3\nparent = "implicit/else"\nchanged = "x"'
+    begun = TEXT.format(params=f'start = "{run.id}"').replace("seed = 3", elsewhere)
+    with pytest.raises(RecipeError, match="run of its parent"):
+        experiment.encode(recipe.parse(begun, "implicit/toy-on"), contract, bench, tmp_path / "stranger")
+    own = recipe.parse(begun.replace("implicit/else", "implicit/toy"), "implicit/toy-on")
+    assert experiment.encode(own, contract, bench, tmp_path / "own").is_dir()
 
 
 def test_the_archive_around_a_payload_is_counted(stream: Bitstream) -> None:
@@ -498,3 +505,21 @@ def test_contents_of_other_tensors_are_not_written(stream: Bitstream) -> None:
     with pytest.raises(ValueError, match="architecture"):
         syntax.write(replace(content, codes=fewer))
     assert isinstance(content, Content) and isinstance(content.head, Head)
+
+
+def test_training_may_begin_with_what_a_payload_holds(clip: SourceClip, stream: Bitstream, tmp_path: Path) -> None:
+    """One step at no learning rate to speak of packs what the payload drew."""
+    text = TEXT[: TEXT.index("[[stages]]")].format(params='start = "toy-00000000"')
+    text += '[[stages]]\nname = "packed"\nsteps = 1\nseg_loss = "flip"\nquantize = true\nlr = 1e-9\n'
+    going_on = recipe.parse(text, "implicit/toy-on")
+    with pytest.raises(RecipeError, match="`start` names"):
+        codecs.get("implicit").encode(elsewhere(clip, tmp_path / "none"), going_on, silent)
+    begun = replace(elsewhere(clip, tmp_path / "begun"), start=stream.payload)
+    again = codecs.get("implicit").encode(begun, going_on, silent)
+    before, after = (
+        np.stack(list(decode.decode(payload))).astype(float) for payload in (stream.payload, again.payload)
+    )
+    assert np.abs(before - after).mean() < 1.0
+    other = recipe.parse(text.replace("widths = [8, 8, 6]", "widths = [8, 8, 8]"), "implicit/toy-other")
+    with pytest.raises(RecipeError, match="another shape"):
+        codecs.get("implicit").encode(replace(begun, work=tmp_path / "other"), other, silent)

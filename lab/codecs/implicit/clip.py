@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
 from lab.codecs.implicit import fields
+from lab.codecs.implicit.content import Content
 from lab.codecs.implicit.model import Decoder, Shape
 from lab.video import resample
 
@@ -44,6 +47,15 @@ class Clip(nn.Module):
             noise = torch.randint(-1, 2, frames.shape, generator=torch.Generator().manual_seed(seed))
             frames = frames + noise
         return frames
+
+    @torch.no_grad()
+    def take(self, content: Content) -> None:
+        """Begin with what a payload holds, of this shape; corrections of its decode are left behind."""
+        bare = replace(content, sidecar=np.empty((0, 2), np.int8), constants=np.empty(0, np.int8))
+        values = {f"decoder.{name}": value for name, value in bare.values().items()}
+        values |= {"latents": bare.latent_values().T, "fields": bare.fields.astype(np.float32)}
+        for name, parameter in self.named_parameters():
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(values[name])).reshape(parameter.shape))
 
     def rate_bits(self, weights: Mapping[str, torch.Tensor], index: torch.Tensor) -> torch.Tensor:
         """Estimated bits of the whole clip's fields, from those of these pairs."""

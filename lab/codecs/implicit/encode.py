@@ -64,6 +64,7 @@ class Params:
         scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
         networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
+        start: id of a run of the parent, whose weights, latents and fields training begins with.
         shared: how many leading stages are trained once for every recipe that begins with them.
         latent_polish: rounds of trying latent codes one up or down on the real metric.
         sidecar: whether corrections per pair are tried on the real metric.
@@ -92,6 +93,7 @@ class Params:
     bits: int = 8
     networks: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 500
+    start: str = ""
     shared: int = 0
     latent_polish: int = 0
     sidecar: bool = False
@@ -221,6 +223,8 @@ def _train(
     if head.shape.planes:
         codes = fields.shares(judge.known.classes, head.shape.planes + 1, head.shape.field[1:], params.levels)
         model.fields.data.copy_(codes.reshape(-1))
+    if params.start:
+        model.take(_start(source.start, head, f"recipe {recipe.name!r}"))
     known = judge.known if second is None else dual.joined(judge.known, second)
     index = (torch.arange(known.n_pairs) % head.n_pairs,)
 
@@ -266,6 +270,18 @@ def _train(
         packed = fitted.packed
         report.take(folder / progress.LOG)
     return packed
+
+
+def _start(payload: bytes, head: Head, where: str) -> Content:
+    """What training begins with, of the same shape as what is trained."""
+    if not payload:
+        raise RecipeError(
+            where, expected="a payload of the run that `start` names", found="none", fix="`lab run` has it"
+        )
+    found = syntax.read(payload)
+    if (found.head.shape, found.head.n_pairs) != (head.shape, head.n_pairs):
+        raise RecipeError(where, expected="a decoder of the shape of the run that `start` names", found="another shape")
+    return found
 
 
 def content_of(head: Head, packed: Mapping[str, Quantized]) -> Content:
