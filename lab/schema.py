@@ -241,16 +241,22 @@ def _score(record: Mapping[str, Any], contract: Contract, where: str) -> Score:
 
 
 def _fields(table: Mapping[str, Any], known: Fields, optional: Fields, where: str) -> None:
-    missing, extra = sorted(set(known) - set(table)), sorted(set(table) - set(known) - set(optional))
+    missing, extra = known.keys() - table.keys(), table.keys() - known.keys() - optional.keys()
     if missing or extra:
         raise SchemaMismatch(
             where,
-            expected="fields " + ", ".join(missing) if missing else "no other fields",
-            found="unknown " + ", ".join(extra)[:200] if extra else "nothing there",
+            expected="fields " + ", ".join(sorted(missing)) if missing else "no other fields",
+            found="unknown " + ", ".join(sorted(extra))[:200] if extra else "nothing there",
         )
-    for name, (kind, _) in {**known, **optional}.items():
-        if name in table:
-            _kind(table[name], kind, f"{where}, {name}")
+    for name, value in table.items():
+        _kind(value, (known.get(name) or optional[name])[0], f"{where}, {name}")
+
+
+_PATTERNS = {"id": ID, "id?": ID, "ids": ID, "sha256": _HEX, "digests": _HEX, "time": _TIME}
+_WORDS = {"id": "an id of a-z, 0-9, dot and dash", "sha256": "64 hexadecimal digits", "time": "a time in UTC"}
+_ALLOWED = {"verdict": VERDICTS, "grade": GRADES}
+_COUNTED = ("count", "number", "number?")
+_OF_TEXTS = ("texts", "ids", "words", "digests")
 
 
 def _kind(value: Any, kind: str, where: str) -> None:
@@ -258,21 +264,18 @@ def _kind(value: Any, kind: str, where: str) -> None:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         wanted = " or ".join(item.__name__.replace("NoneType", "null") for item in types)
         raise SchemaMismatch(where, expected=wanted, found=type(value).__name__)
-    patterns = {"id": ID, "id?": ID, "ids": ID, "sha256": _HEX, "digests": _HEX, "time": _TIME}
-    words = {"id": "an id of a-z, 0-9, dot and dash", "sha256": "64 hexadecimal digits", "time": "a time in UTC"}
-    inside: list[Any] = [value]
-    if isinstance(value, list | dict):
-        inside = list(value.values()) if isinstance(value, dict) else value
-    if kind in ("texts", "ids", "words", "digests") and not all(isinstance(item, str) for item in inside):
-        raise SchemaMismatch(where, expected="texts only", found="something else")
-    if kind in patterns and not all(item is None or patterns[kind].match(item) for item in inside):
-        wanted = words.get(kind.rstrip("?s"), words["sha256"])
-        raise SchemaMismatch(where, expected=wanted, found=repr(value)[:100])
-    if isinstance(value, int | float) and kind in ("count", "number", "number?") and value < 0:
+    if kind in _COUNTED and value is not None and value < 0:
         raise SchemaMismatch(where, expected="no negative value", found=repr(value))
-    allowed = {"verdict": VERDICTS, "grade": GRADES}.get(kind)
-    if allowed and value not in allowed:
-        raise SchemaMismatch(where, expected=f"a {kind} of " + ", ".join(allowed), found=repr(value)[:60])
+    inside: list[Any] = [value]
+    if kind in _OF_TEXTS:
+        inside = list(value.values()) if isinstance(value, dict) else value
+        if not all(isinstance(item, str) for item in inside):
+            raise SchemaMismatch(where, expected="texts only", found="something else")
+    if kind in _PATTERNS and not all(item is None or _PATTERNS[kind].match(item) for item in inside):
+        wanted = _WORDS.get(kind.rstrip("?s"), _WORDS["sha256"])
+        raise SchemaMismatch(where, expected=wanted, found=repr(value)[:100])
+    if kind in _ALLOWED and value not in _ALLOWED[kind]:
+        raise SchemaMismatch(where, expected=f"a {kind} of " + ", ".join(_ALLOWED[kind]), found=repr(value)[:60])
 
 
 def _sane(record: Mapping[str, Any], where: str) -> None:

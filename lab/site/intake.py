@@ -99,9 +99,9 @@ def _entry(
     public, kept_back = sanitize.public_record(run.data, where)
     if redactor:
         public = redactor.value(public, "", where, kept_back)
-    folder = store.evidence(contract.name, run.id)
     files = []
-    for path in sorted(folder.glob("*")) if folder.is_dir() and not plain else ():
+    folder = None if plain else store.evidence(contract.name, run.id)
+    for path in sorted(folder.glob("*")) if folder and folder.is_dir() else ():
         if path.name not in sanitize.PUBLIC_EVIDENCE or path.is_symlink() or not path.is_file():
             kept_back.append(
                 Withheld(where=where, field=f"evidence/{sanitize.inert(path.name)}", reason="not declared public")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 from lab.site.book import Board, Entry
@@ -129,15 +130,16 @@ def ways(board: Board) -> list[Way]:
 def neighbourhood(entry: Entry, board: Board, limit: int) -> list[Neighbour]:
     """Parent, siblings and children of a run, each with the delta against its own true parent."""
     tried = board.children
-    found: list[Neighbour] = []
     parent = board.by_id.get(entry.parent or "")
-    if parent:
-        found.append(Neighbour(entry=parent, relation="parent", delta=from_parent(parent, board)))
-    found.append(Neighbour(entry=entry, relation="this run", delta=from_parent(entry, board)))
+    near = [(parent, "parent")] if parent else []
+    near.append((entry, "this run"))
     for relation, group in (("sibling", tried.get(entry.parent or "", [])), ("child", tried.get(entry.id, []))):
-        near = sorted((e for e in group if e.id != entry.id), key=lambda e: (abs(e.total - entry.total), e.id))
-        found += [Neighbour(entry=e, relation=relation, delta=from_parent(e, board)) for e in near]
-    return found[:limit]
+        room = limit - len(near)
+        if room > 0:
+            others = (one for one in group if one is not entry)
+            closest = heapq.nsmallest(room, others, key=lambda one: (abs(one.total - entry.total), one.id))
+            near += [(one, relation) for one in closest]
+    return [Neighbour(entry=one, relation=what, delta=from_parent(one, board)) for one, what in near[:limit]]
 
 
 def turning_points(board: Board) -> list[tuple[Entry, Entry | None, Delta | None]]:

@@ -22,7 +22,8 @@ from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
 _IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
-_ROOTED = re.compile(r'(\s(?:href|src|srcset|poster|data-(?:src|archive|index|series|answers))=")/')
+_LINKS = ("href", "src", "srcset", "poster", "data-src", "data-archive", "data-index", "data-series", "data-answers")
+_ROOTED = re.compile("/(?:" + "|".join(rf'(?<=\s{name}="/)' for name in _LINKS) + ")")
 
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
@@ -150,8 +151,8 @@ def one(page: Page, found: jinja2.Environment) -> bytes:
     html = found.get_template(page.template).render(page=page, **page.values)
     if page.url != "/404.html":
         depth = page.url.count("/") - 1
-        html = _ROOTED.sub(rf"\g<1>{'../' * depth or './'}", html)
-    if not sanitize.is_inert(html.replace("\n", " ")):
+        html = _ROOTED.sub("../" * depth or "./", html)
+    if not sanitize.is_inert_page(html):
         raise SiteError(page.url, expected="plain text", found="characters that hide or reorder text")
     return html.encode()
 

@@ -77,6 +77,8 @@ PUBLIC: dict[str, str] = {
     "notes": "remarks",
 }
 
+_FOLDERS = {name[:at] for name in PUBLIC for at, sign in enumerate(name) if sign == "."}
+
 # evidence that is published, and what it is; other files of an evidence folder are withheld
 PUBLIC_EVIDENCE: dict[str, str] = {
     "report.txt": "the evaluator's report, as printed",
@@ -112,6 +114,8 @@ _UNSAFE = re.compile(
 _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILED = re.compile(f"(?<={_MARKS}{{4}}){_MARKS}")
 _MARKUP = re.compile(r"<[A-Za-z/!?]")
+# printable to the language's tables, but unsafe here: what their UTF-8 holds
+_ODD_BYTES = (b"\xe1\x85", b"\xe3\x85\xa4", b"\xef\xb8", b"\xef\xbe\xa0", b"\xef\xbf", b"\xf3\xa0")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 INTEGER_LIMIT = 1 << 63
 
@@ -128,6 +132,16 @@ class Withheld:
 def is_inert(text: str) -> bool:
     """Does a text show as it is stored?"""
     return not _UNSAFE.search(text)
+
+
+def is_inert_page(html: str) -> bool:
+    """The same of a page, where lines end; cheap for a page that has nothing odd."""
+    plain = html.replace("\n", "").replace("\u202f", "")
+    if plain.isprintable():
+        data = plain.encode()
+        if not any(odd in data for odd in _ODD_BYTES):
+            return True
+    return is_inert(html.replace("\n", " "))
 
 
 def inert(text: str) -> str:
@@ -157,7 +171,7 @@ def _table(table: Mapping[str, Any], prefix: str, where: str, withheld: list[Wit
         path = f"{prefix}{key}"
         if path in PUBLIC or f"{prefix}{ANY}" in PUBLIC:
             out[_text(key, f"{prefix}{ANY}", where, withheld)] = _value(value, path, where, withheld)
-        elif isinstance(value, Mapping) and any(name.startswith(f"{path}.") for name in PUBLIC):
+        elif isinstance(value, Mapping) and path in _FOLDERS:
             out[key] = _table(value, f"{path}.", where, withheld)
         else:
             withheld.append(_kept_back(where, path, "not declared public"))
@@ -187,6 +201,9 @@ def _value(value: Any, path: str, where: str, withheld: list[Withheld]) -> Any:
 
 
 def _text(text: str, path: str, where: str, withheld: list[Withheld]) -> str:
+    plain = text.isascii() and text.isprintable() and len(text) <= TEXT_LIMIT and "<" not in text
+    if plain and not text.startswith(_FORMULA):
+        return text  # nearly all of them
     if not is_inert(text) or _PILED.search(text):
         withheld.append(_kept_back(where, path, "characters that hide or reorder text, shown by code"))
     if _MARKUP.search(text):
