@@ -8,7 +8,9 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,41 @@ def test_a_full_disk_leaves_the_old_site_and_one_clear_line(tmp_path: Path) -> N
     assert "\n" not in str(caught.value)
     assert digest(target) == before
     assert [path.name for path in tmp_path.iterdir()] == ["public"]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 300 kB of its own, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_full_leaves_the_old_site_and_one_clear_line(disk: Path) -> None:
+    target = disk / "public"
+    publish.swap({"_headers": b"old"}, target)
+    before = digest(target)
+    with pytest.raises(SiteError, match="No space left on device") as caught:
+        publish.swap({"_headers": b"new", "a.html": b"x" * 400_000}, target)
+    assert "\n" not in str(caught.value) and "untouched" in str(caught.value)
+    assert digest(target) == before
+    assert [path.name for path in disk.iterdir()] == ["public"]
+
+
+def test_a_read_only_folder_leaves_the_old_site_and_one_clear_line(disk: Path) -> None:
+    """Read-only for everybody, the administrator too."""
+    target = disk / "public"
+    publish.swap({"_headers": b"old"}, target)
+    before = digest(target)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(SiteError, match="Read-only file system") as caught:
+        publish.swap({"_headers": b"new"}, target)
+    assert "\n" not in str(caught.value) and "untouched" in str(caught.value)
+    assert digest(target) == before
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
