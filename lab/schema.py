@@ -264,13 +264,13 @@ def _kind(value: Any, kind: str, where: str) -> None:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         wanted = " or ".join(item.__name__.replace("NoneType", "null") for item in types)
         raise SchemaMismatch(where, expected=wanted, found=type(value).__name__)
-    if kind in _COUNTED and value is not None and value < 0:
+    if kind in _COUNTED and isinstance(value, int | float) and value < 0:
         raise SchemaMismatch(where, expected="no negative value", found=repr(value))
     inside: list[Any] = [value]
-    if kind in _OF_TEXTS:
+    if isinstance(value, list | dict):
         inside = list(value.values()) if isinstance(value, dict) else value
-        if not all(isinstance(item, str) for item in inside):
-            raise SchemaMismatch(where, expected="texts only", found="something else")
+    if kind in _OF_TEXTS and not all(isinstance(item, str) for item in inside):
+        raise SchemaMismatch(where, expected="texts only", found="something else")
     if kind in _PATTERNS and not all(item is None or _PATTERNS[kind].match(item) for item in inside):
         wanted = _WORDS.get(kind.rstrip("?s"), _WORDS["sha256"])
         raise SchemaMismatch(where, expected=wanted, found=repr(value)[:100])
