@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import jinja2
 from markdown_it import MarkdownIt
@@ -74,6 +74,23 @@ class Rendered:
         return max((str(entry.data["recorded_at"])[:10] for entry in self.cited), default="")
 
 
+class Ranked(Sequence[Citation]):
+    """Runs in an order, each of which is noted when it is taken."""
+
+    def __init__(self, runs: Sequence[Citation], note: Callable[[Citation], Citation]) -> None:
+        self._runs, self._note = runs, note
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @overload
+    def __getitem__(self, at: int) -> Citation: ...
+    @overload
+    def __getitem__(self, at: slice) -> Ranked: ...
+    def __getitem__(self, at: int | slice) -> Citation | Ranked:
+        return Ranked(self._runs[at], self._note) if isinstance(at, slice) else self._note(self._runs[at])
+
+
 @dataclass(slots=True)
 class Desk:
     """What a text may ask for while it is written: runs of one board, constants of its contract, figures."""
@@ -99,10 +116,10 @@ class Desk:
             raise NoRunYet("any recipe")
         return self._note(Citation(self.board.frontier))
 
-    def family(self, name: str) -> list[Citation]:
-        """Every run of a codec family, best first."""
+    def family(self, name: str) -> Sequence[Citation]:
+        """Every run of a codec family, best first; those that a text takes out of it are cited."""
         entries = [entry for entry in (self.board.entries if self.board else ()) if entry.run.family == name]
-        return [self._note(Citation(entry)) for entry in sorted(entries, key=lambda e: (e.total, e.id))]
+        return Ranked([Citation(entry) for entry in sorted(entries, key=lambda e: (e.total, e.id))], self._note)
 
     def tried(self, run: Citation) -> list[Citation]:
         """Every run whose parent is this one, best first."""

@@ -87,6 +87,16 @@ def test_a_recipe_is_cited_by_its_current_run(built: SimpleNamespace, made: shel
     assert f"{built.book.main.by_id[made.ids['baseline-fast']].n_bytes:,}</a>" in html
 
 
+def test_of_a_family_only_the_runs_that_a_text_takes_are_cited(built: SimpleNamespace) -> None:
+    board = built.book.main.boards[0]
+    ranked = sorted(board.entries, key=lambda entry: (entry.total, entry.id))
+    assert len(ranked) > 1 and {entry.run.family for entry in ranked} == {"conventional"}
+    best = prose.render(text('{{ family("conventional")[0].link }}'), desk(built))
+    assert [entry.id for entry in best.cited] == [ranked[0].id]
+    every = prose.render(text('{% for run in family("conventional") %}{{ run.link }} {% endfor %}'), desk(built))
+    assert {entry.id for entry in every.cited} == {entry.id for entry in ranked}
+
+
 def test_scores_after_every_stage_are_cited(built: SimpleNamespace, tmp_path: Path) -> None:
     entry = built.book.main.boards[0].entries[0]
     assert Citation(replace(entry, evidence=())).stages == []
