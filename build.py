@@ -94,6 +94,8 @@ def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.P
         end=" ",
     )
     print(f"{facts['links']} links checked, {len(planned.book.withheld)} fields withheld, {seconds:.1f} s")
+    if not planned.book.site.url:
+        print(f"no sitemap and no absolute links: {SOURCE.name}/site.toml declares no url")
     for where, count in redact.counts(planned.book.withheld).items():
         print(f"{count} redacted in {where}")
     for text in planned.waiting:

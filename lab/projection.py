@@ -228,7 +228,7 @@ def _next(books: Books, open_: Sequence[Hypothesis], stale: Sequence[Stale], bes
         cycles = journal.get("cycles") or []
         if cycles and not journal.get("pending") and int(cycles[-1].get("converged", 0)) < 2:
             more = f"{_loop(name, journal)} --max-cycles {len(cycles) + 1} --spend"
-            steps.append(Step(command=more, why=f"{len(cycles)} cycles, not converged"))
+            steps.append(Step(command=more, why=f"{len(cycles)} cycle{'s' if len(cycles) > 1 else ''}, not converged"))
     return steps
 
 

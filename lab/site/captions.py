@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -51,13 +52,32 @@ def every_run(board: Board, best: Entry, start: Entry | None, beyond: list[Entry
         "Bytes alone make {} of its score, the height of the dotted floor; the rest is distortion. "
         "No archive above {} bytes can beat it, however good. "
     ).format(show.percent(share), show.byte_count(best.total / price))
-    if beyond:
-        names = Markup(", ").join(Markup("{} ({})").format(link(e), show.score(e.total, 4)) for e in beyond[:6])
-        text += Markup("Beyond the upper edge: {}. ").format(names)
+    text += _beyond(beyond)
     unranked = sum(not entry.ranked for entry in board.entries)
     if unranked:
         text += Markup("Marks with a broken outline ({}) have no ranking grade. ").format(unranked)
     return text + signature(best)
+
+
+def terms(entries: Sequence[Entry]) -> Markup:
+    """Which of some runs is best and which worst, by which term they differ most."""
+    best = min(entries, key=lambda entry: (entry.total, entry.id))
+    worst = max(entries, key=lambda entry: (entry.total, entry.id))
+    if best is worst:
+        return signature(best)
+    moved = lineage.delta(best, worst)
+    return Markup("{} is lowest with {}, {} less than {}, most of it in the {} term. ").format(
+        link(best), show.score(best.total, 4), show.score(-moved.total, 4), link(worst), moved.driver
+    ) + signature(best)
+
+
+def _beyond(entries: Sequence[Entry]) -> Markup:
+    """Names and scores of what a drawing shows at its edge, the furthest first; empty without any."""
+    if not entries:
+        return Markup("")
+    names = Markup(", ").join(Markup("{} ({})").format(link(e), show.score(e.total, 4)) for e in entries[:6])
+    rest = f" and {len(entries) - 6} more" if len(entries) > 6 else ""
+    return Markup("Beyond the upper edge: {}{}. ").format(names, rest)
 
 
 def focus(board: Board, entries: list[Entry], best: Entry) -> Markup:
@@ -75,12 +95,15 @@ def focus(board: Board, entries: list[Entry], best: Entry) -> Markup:
     return text + signature(best)
 
 
-def trajectory(chains: list[tuple[lineage.Step, ...]], steps: dict[str, lineage.Step], best: Entry) -> Markup:
+def trajectory(
+    chains: list[tuple[lineage.Step, ...]], steps: dict[str, lineage.Step], best: Entry, edge: float
+) -> Markup:
     """How long the way to the frontier was, what was tried on it, and its largest step.
 
     Args:
         chains: the line to the best run of each family, the frontier's first.
         steps: every step of every line, by run id.
+        edge: the highest score that is drawn where it lies.
     """
     tried = sum(len(step.branches) for step in steps.values())
     count = len(chains[0])
@@ -97,4 +120,6 @@ def trajectory(chains: list[tuple[lineage.Step, ...]], steps: dict[str, lineage.
         text += Markup("The largest step is {} ({}): {} in score, most of it in the {} term. ").format(
             link(turn.entry), turn.entry.data["recipe"]["changed"], show.signed(turn.delta.total, 4), turn.delta.driver
         )
-    return text + signature(best)
+    drawn = {entry.id: entry for step in steps.values() for entry in (step.entry, *step.branches)}
+    far = sorted((e for e in drawn.values() if e.total > edge), key=lambda e: (-e.total, e.id))
+    return text + _beyond(far) + signature(best)

@@ -18,6 +18,7 @@ from lab.site.svg import Axis, Box, tag
 
 WIDE = (960.0, 460.0)
 NARROW = (380.0, 400.0)
+TONES = ("tone-a", "tone-b", "tone-c", "tone-d", "tone-e")  # of lines that stand beside each other
 STRONG = ("frontier-line", "main-line", "other-line")
 Place = Callable[[float, float], tuple[float, float]]
 

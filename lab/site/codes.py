@@ -14,10 +14,9 @@ from lab.site import charts, svg
 from lab.site import format as show
 from lab.site.book import Entry
 from lab.site.captions import signature
-from lab.site.charts import Cell, Chart, Figure, Line
+from lab.site.charts import TONES, Cell, Chart, Figure, Line
 
 FILE = "codes.csv"
-TONES = ("tone-a", "tone-b", "tone-c", "tone-d", "tone-e")
 LIMIT_ROWS = 4_096
 
 
@@ -75,9 +74,10 @@ def figure(entry: Entry) -> Figure | None:
     low = min(one.counts[0][0] for one in found)
     high = max(one.counts[-1][0] for one in found)
     shares = [{code: 100.0 * count / one.total for code, count in one.counts} for one in found]
+    least = 0.6 * min(min(share.values()) for share in shares)  # the foot of the logarithmic scale: none
     lines = tuple(
         Line(
-            points=tuple((code - 0.5, share.get(code, 0.0)) for code in range(low, high + 2)),
+            points=tuple((code - 0.5, share.get(code, least)) for code in range(low, high + 2)),
             kind=tone,
             step=True,
         )
@@ -88,7 +88,7 @@ def figure(entry: Entry) -> Figure | None:
         key=f"codes-{entry.id}",
         title=f"How often every integer occurs, {entry.id}",
         x=svg.Axis(label="integer, before its step", lo=low - 1.0, hi=high + 1.0),
-        y=svg.Axis(label="share of its stream, %", lo=0.0, hi=top * 1.06),
+        y=svg.Axis(label="share of its stream, % (log scale)", lo=least, hi=top * 1.4, log=True),
         lines=lines,
         wide=(960.0, 300.0),
         narrow=(380.0, 280.0),

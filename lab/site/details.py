@@ -12,7 +12,7 @@ from lab.site import charts, svg
 from lab.site import format as show
 from lab.site.book import Entry
 from lab.site.captions import signature
-from lab.site.charts import Cell, Chart, Figure, Line, Mark
+from lab.site.charts import TONES, Cell, Chart, Figure, Line, Mark
 from lab.site.svg import tag
 from lab.site.training import Candidate, Curve
 
@@ -76,7 +76,8 @@ def training(*entries: Entry) -> Figure | None:
     lines: list[Line] = []
     marks: list[Mark] = []
     scores: list[float] = []
-    for entry, curve in drawn:
+    tones = TONES if len(drawn) <= len(TONES) else ("other-line",) * len(drawn)
+    for tone, (entry, curve) in zip(tones, drawn, strict=False):
         scores += [one.score for one in curve.candidates]
         if alone:
             lines.append(Line(points=tuple((float(s), score) for s, score in curve.running), kind="side-branch"))
@@ -85,7 +86,8 @@ def training(*entries: Entry) -> Figure | None:
                 for one in curve.candidates
                 if one is not curve.best
             ]
-        lines.append(Line(points=tuple((float(one.step), one.score) for one in curve.candidates), kind="other-line"))
+        kind = "other-line" if alone else tone
+        lines.append(Line(points=tuple((float(one.step), one.score) for one in curve.candidates), kind=kind))
         best = curve.best
         tip = f"{entry.slug}: {_candidate(best)}"
         href = "" if alone else entry.url
@@ -101,7 +103,11 @@ def training(*entries: Entry) -> Figure | None:
         wide=(960.0, 300.0),
         narrow=(380.0, 300.0),
     )
-    legend = [("other-line", "candidates, decoded"), ("promoted", "the best one: what was packed")]
+    legend = [("promoted", "the best one: what was packed")]
+    if not alone and len(drawn) <= len(TONES):
+        legend += [(tone, entry.slug) for tone, (entry, _) in zip(TONES, drawn, strict=False)]
+    else:
+        legend.insert(0, ("other-line", "candidates, decoded"))
     if alone:
         legend += [("open", "another candidate"), ("side-branch", "running estimate over the batches")]
     return Figure(
@@ -151,15 +157,16 @@ def _training_finding(drawn: Sequence[tuple[Entry, Curve]]) -> Markup:
             text += Markup("Steps after the best candidate bought nothing. ")
         return text + signature(entry)
     order = sorted(drawn, key=lambda item: (item[1].best.score, item[0].id))
-    return Markup(
-        "At the end of training {} stands lowest with {}, {} highest with {}; a payload's score leaves out {}"
-    ).format(
+    text = Markup(
+        "At the end of training {} stands lowest with {}, {} highest with {}; a payload's score leaves out the "
+        "container around it. "
+    )
+    return text.format(
         order[0][0].slug,
         show.score(order[0][1].best.score, 4),
         order[-1][0].slug,
         show.score(order[-1][1].best.score, 4),
-        "the container around it.",
-    )
+    ) + signature(order[0][0])
 
 
 def units(entry: Entry) -> Figure | None:

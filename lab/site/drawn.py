@@ -58,11 +58,11 @@ def poses(entry: Entry) -> Figure | None:
     values = [float(row[1]) for row in rows[1:]]
     if not values or len(values) > _POSE_LIMIT or not all(map(math.isfinite, values)):
         raise SiteError(f"{entry.id}, poses.csv", expected="finite numbers of every pair", found="others")
-    points = tuple((2.0 * pair, value) for pair, value in enumerate(values))
+    points = tuple((float(pair), value) for pair, value in enumerate(values))
     chart = Chart(
         key=f"poses-{entry.id}",
         title=f"Dimension 0 of the pose stream, {entry.id}",
-        x=svg.Axis(label="frame", lo=0.0, hi=2.0 * len(values)),
+        x=svg.Axis(label="pair of frames", lo=0.0, hi=float(max(len(values) - 1, 1))),
         y=svg.padded(values, "standard deviations of the source's pose"),
         lines=(Line(points=points, kind="other-line"),),
         wide=(960.0, 260.0),

@@ -6,7 +6,7 @@ Captions are in `captions`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -58,9 +58,9 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
         return None
     limit = OFF_SCALE * sorted(entry.total for entry in entries)[len(entries) // 2]
     shown = [entry for entry in entries if entry.total <= limit]
-    beyond = [entry for entry in entries if entry.total > limit]
     x = svg.padded((entry.n_bytes for entry in entries), "archive, bytes (log scale)", log=True)
     y = svg.padded((entry.total for entry in shown), "score, lower is better", floor=None if focus else 0.0)
+    beyond = sorted((e for e in entries if e.total > y.hi), key=lambda e: (-e.total, e.id))
     named = {best.id, *([start.id] if start and not focus else []), *(entry.id for entry in beyond)}
     named |= {entry.id for entry in board.families}
     if focus:
@@ -114,11 +114,14 @@ def trajectory(board: Board) -> Figure | None:
             drawn.append(Line(points=((at, step.entry.total), (across, branch.total)), kind="side-branch"))
             marks.append(_mark(branch, best, across, set()))
         marks.append(_mark(step.entry, best, at, named))
+    y = svg.padded([total for total in around if total <= limit], "score, lower is better")
+    beyond = [mark for mark in marks if mark.y > y.hi]
+    marks = [replace(mark, name=mark.tip.partition(":")[0]) if mark in beyond else mark for mark in marks]
     chart = Chart(
         key=f"trajectory-{board.axis}",
         title=f"Lines of descent and side branches, {board.contract.name}, {board.axis}",
         x=svg.Axis(label="step on the line", lo=places[0] - 0.45, hi=end + 0.45),
-        y=svg.padded([total for total in around if total <= limit], "score, lower is better"),
+        y=y,
         marks=tuple(marks),
         lines=tuple(drawn),
         x_ticks=tuple((at, str(i)) for i, at in enumerate(places, 1)),
@@ -127,7 +130,7 @@ def trajectory(board: Board) -> Figure | None:
     return Figure(
         key=chart.key,
         title="Trajectory and branch points",
-        finding=captions.trajectory(chains, steps, best),
+        finding=captions.trajectory(chains, steps, best, y.hi),
         drawings=(charts.both(chart),),
         columns=("step", "run", "family", "changed axis", "score", "bytes", "verdict"),
         rows=tuple(
@@ -160,7 +163,7 @@ def _places(depth: dict[str, int], steps: dict[str, lineage.Step]) -> tuple[list
     for count in room:
         places.append(at)
         at += max(1.0, BRANCH_SPACING * (count + 1) + 0.3)
-    return places, max(places[-1], at - 1.0)
+    return places, places[-1] + (BRANCH_SPACING * room[-1] + 0.1 if room[-1] else 0.0)
 
 
 def _nearest(branches: Sequence[Entry]) -> list[Entry]:

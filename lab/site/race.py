@@ -16,10 +16,9 @@ from lab.site import charts, svg
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.captions import link, signature
-from lab.site.charts import Band, Cell, Chart, Figure, Line, Mark
+from lab.site.charts import TONES, Band, Cell, Chart, Figure, Line, Mark
 from lab.site.others import BoardRow
 
-TONES = ("tone-a", "tone-b", "tone-c", "tone-d", "tone-e")
 BASELINE, NOTHING_DONE = "baseline_fast", "no_compress"
 _OWN, _PUBLIC = "own", "public"
 _LEADS = (
@@ -110,7 +109,7 @@ def _against(board: Board, start: Entry, ranked: list[Entry], rows: Sequence[Boa
     return Figure(
         key=chart.key,
         title="Own best against the public best",
-        finding=finding + signature(best) + Markup(' <span class="signature">public rows: grade external</span>'),
+        finding=finding + signature(best) + Markup('<span class="signature">; public rows: grade external</span>'),
         drawings=(charts.both(chart),),
         columns=("entry", "side", "who", "share of its baseline"),
         rows=tuple(_step(side, item) for item in marks for side in (_PUBLIC if item.kind == "external" else _OWN,)),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lab import custody, shares
 from lab.errors import SiteError
-from lab.site import bundle, details, feeds, figures, laws, sanitize
+from lab.site import bundle, captions, details, feeds, figures, laws, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
@@ -76,7 +76,7 @@ def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
         return lambda: drawn(make, board) if board else Markup("")
 
     def bars(*entries: Entry) -> Markup:
-        return Markup(module.term_figure(figures.terms(entries)))
+        return Markup(module.term_figure(figures.terms(entries), captions.terms(entries))) if entries else Markup("")
 
     return {
         "score-vs-bytes": on_board(figures.score_vs_bytes),

@@ -167,7 +167,7 @@ def _finding(entry: Entry, cards: Sequence[Card]) -> Markup:
     least = [card for card in cards if card.ideal_bytes]
     if least:
         paid, ideal = sum(card.n_bytes for card in least), sum(card.ideal_bytes or 0.0 for card in least)
-        text += Markup("; where the models' own estimate is known, coding costs {} more than it").format(
+        text += Markup("; coding costs {} more than the models' own estimate, where that is known").format(
             show.percent(max(paid / ideal - 1.0, 0.0), 2)
         )
     return text + Markup(". ") + signature(entry)

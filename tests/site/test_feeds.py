@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 import shelf
+from conftest import SOURCE, build
 
 from lab import export
 from lab.site import data, feeds, host, search, tables
@@ -37,6 +39,25 @@ def test_links_of_a_feed_lead_somewhere_and_are_absolute_once_there_is_an_addres
     book = replace(built.book, site=replace(built.book.site, url="https://lab.example/"))
     told = json.loads(feeds.json_feed(book, feeds.items(book.main.boards[0], [])))
     assert all(item["url"].startswith("https://lab.example/runs/") for item in told["items"])
+
+
+def test_a_declared_address_gives_a_sitemap_of_every_page_and_without_one_the_site_says_that_it_has_none(
+    small: shelf.Made, tmp_path: Path
+) -> None:
+    source = tmp_path / "site_src"
+    shutil.copytree(SOURCE, source)
+    settings = (source / "site.toml").read_text()
+    (source / "site.toml").write_text(settings.replace('url = ""', 'url = "https://lab.example/book"'))
+    tree = build(small.ledgers, tmp_path / "cache", source).tree
+    spaces = {"s": "http://www.sitemaps.org/schemas/sitemap/0.9"}
+    listed = [loc.text for loc in ElementTree.fromstring(tree["sitemap.xml"]).iterfind("s:url/s:loc", spaces)]
+    pages = {name.removesuffix("index.html") for name in tree if name.endswith("index.html")}
+    assert sorted(listed) == sorted(f"https://lab.example/book/{page}" for page in pages)
+    assert b"Sitemap: https://lab.example/book/sitemap.xml" in tree["robots.txt"]
+    assert b'<link rel="canonical" href="https://lab.example/book/glossary/">' in tree["glossary/index.html"]
+    bare = build(small.ledgers, tmp_path / "cache").tree
+    assert "sitemap.xml" not in bare and b"Sitemap" not in bare["robots.txt"]
+    assert b"There is no sitemap yet" in bare["data/index.html"] and b"sitemap.xml" in tree["data/index.html"]
 
 
 def test_the_dataset_names_files_that_exist_and_cannot_end_its_block(built: SimpleNamespace) -> None:

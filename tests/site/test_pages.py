@@ -47,6 +47,23 @@ def test_every_kind_of_page_exists(built: SimpleNamespace, made: shelf.Made) -> 
     assert "sitemap.xml" not in built.tree  # no address is published yet
 
 
+def test_every_caption_ends_with_run_and_grade_or_with_where_its_numbers_come_from(built: SimpleNamespace) -> None:
+    captions = [
+        (name, caption)
+        for name, content in built.tree.items()
+        if name.endswith(".html")
+        for caption in re.findall(
+            r'<figure class="chart".*?<figcaption>(.*?)</figcaption>', content.decode(), re.DOTALL
+        )
+    ]
+    assert captions
+    for name, caption in captions:
+        assert re.search(r'class="signature">.*(grade|no run of the ledger|sizes in contract)', caption, re.DOTALL), (
+            name,
+            caption,
+        )
+
+
 def test_links_stay_relative_except_on_the_error_page(built: SimpleNamespace) -> None:
     for name, content in built.tree.items():
         if name.endswith(".html") and name != "404.html":
