@@ -1,7 +1,7 @@
 """Distortion of decoded frames: both frozen networks on source and decode, compared pair by pair.
 
-Reference answers are computed once per contract and axis and kept by digest. Frames are read in a second thread, so
-that decoding overlaps the networks. Networks run in fp32, channels-last, evaluation mode.
+Reference answers are computed once per contract and axis and kept by digest. Frames are read and prepared in a second
+thread, beside the networks. Networks run in fp32, channels-last, evaluation mode.
 
 References: the contest's evaluator. Stricter where the original is not: exact sample count, exact raw size.
 """
@@ -27,16 +27,14 @@ from numpy.typing import NDArray
 from lab import custody
 from lab.contract import Contract
 from lab.errors import SampleCountMismatch
-from lab.evaluator import networks, official, preprocess
+from lab.evaluator import intake, networks, official, preprocess
 from lab.video import raw
 
 SCORED_POSE_OUTPUTS = 6
 BATCH_PAIRS = 10
-# Networks of large frames are deep, and oneDNN takes their pointwise convolutions only from sixteen samples on where
-# there is one thread. Frames of that size are prepared a few at a time, so that a batch does not take gigabytes.
-LARGE_BATCH_PAIRS = 16
+# Networks of large frames are deep: what a few pairs leave between two layers stays in the cache, of more it does not.
+LARGE_BATCH_PAIRS = 4
 LARGE_FRAME_PX = 1 << 19
-PREPARED_PX = 4 << 20
 AXES = ("cpu", "cuda")
 Item = TypeVar("Item")
 Monitor = Callable[[str, int, int], None]
@@ -98,26 +96,23 @@ class Evaluator:
         pose: list[NDArray[np.float32]] = []
         done = 0
         with torch.inference_mode(), official.exact(self.axis):
-            for batch in ahead(_batches(pairs, batch_pairs(contract))):
-                small = self._small(batch)
-                logits = self.segnet(preprocess.segnet_input(small, contract.model_size))
-                classes.append(logits.argmax(dim=1).to(torch.uint8).cpu().numpy())
-                pose.append(self.posenet(preprocess.posenet_input(small, contract.model_size)).float().cpu().numpy())
-                done += len(batch)
+            for seen, planes in ahead(self._inputs(batch) for batch in _batches(pairs, batch_pairs(contract))):
+                classes.append(self.segnet(seen).argmax(dim=1).to(torch.uint8).cpu().numpy())
+                pose.append(self.posenet(planes).float().cpu().numpy())
+                done += len(seen)
                 monitor(stage, done, contract.n_pairs)
         if done != contract.n_pairs:
             raise SampleCountMismatch(stage, expected=f"{contract.n_pairs} pairs", found=str(done))
         return Answers(classes=np.concatenate(classes), pose=np.concatenate(pose))
 
-    def _small(self, batch: NDArray[np.uint8]) -> torch.Tensor:
-        """Pairs on the model grid, float (N, 2, 3, h, w), by one resize that both networks share."""
+    def _inputs(self, pairs: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What both networks read of pairs, uint8 (2, H, W, 3) each; the resize is the axis's own."""
         size = self.contract.model_size
-        step = max(1, PREPARED_PX // (batch.shape[2] * batch.shape[3]))
-        parts = []
-        for at in range(0, len(batch), step):
-            seen = preprocess.to_planes(torch.from_numpy(batch[at : at + step]).to(self.axis))
-            parts.append(preprocess.resize(seen.flatten(0, 1), size).reshape(*seen.shape[:3], *size))
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        if self.axis == "cpu" and intake.exact(size):
+            return intake.inputs(pairs, size)
+        whole = preprocess.to_planes(torch.from_numpy(np.stack(pairs)).to(self.axis))
+        small = preprocess.resize(whole.flatten(0, 1), size).reshape(*whole.shape[:3], *size)
+        return preprocess.segnet_input(small, size), preprocess.posenet_input(small, size)
 
     def reference(self, monitor: Monitor) -> Answers:
         """The answers on the source, from the cache where everything that decides them is unchanged."""
@@ -133,7 +128,11 @@ class Evaluator:
         answers = self.answers(official.source_pairs(contract, self.axis), monitor, "networks on the source")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez_compressed(temporary, classes=answers.classes, pose=answers.pose)
+        # At its fastest level, since the other core waits meanwhile: class maps shrink to a ninth all the same.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kept:
+            for name, array in (("classes", answers.classes), ("pose", answers.pose)):
+                with kept.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array)
         temporary.replace(path)
         return answers
 
@@ -180,6 +179,7 @@ def digest() -> str:
     package = Path(__file__).parent.parent
     names = (
         "evaluator/folding.py",
+        "evaluator/intake.py",
         "evaluator/measure.py",
         "evaluator/networks.py",
         "evaluator/official.py",
@@ -187,6 +187,7 @@ def digest() -> str:
         "evaluator/preprocess.py",
         "video/colour.py",
         "video/frames.py",
+        "video/interleaved.py",
         "video/raw.py",
     )
     return custody.sha256_tree((name, (package / name).read_bytes()) for name in names)
@@ -198,10 +199,10 @@ def batch_pairs(contract: Contract) -> int:
     return LARGE_BATCH_PAIRS if height * width > LARGE_FRAME_PX else BATCH_PAIRS
 
 
-def _batches(pairs: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
+def _batches(pairs: Iterable[Item], size: int) -> Iterator[list[Item]]:
     source = iter(pairs)
     while batch := list(islice(source, size)):
-        yield np.stack(batch)
+        yield batch
 
 
 def ahead(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:

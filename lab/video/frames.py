@@ -1,7 +1,8 @@
 """Frames of a video file: pairs of RGB frames as the evaluator reads them, and what a file holds.
 
-Decoding is PyAV's, colour is ours (`colour.py`). A pair is two consecutive frames that no other pair shares. Colour is
-taken as BT.601 whatever the file says, because the contest's reader does so; the range is taken from the file.
+Decoding is PyAV's, colour is ours (`colour.py`, compiled in `interleaved.py`). A pair is two consecutive frames that no
+other pair shares. Colour is taken as BT.601 whatever the file says, because the contest's reader does so; the range is
+taken from the file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import SampleCountMismatch, VideoError
-from lab.video import colour
+from lab.video import interleaved
 
 Frame = NDArray[np.uint8]
 
@@ -136,7 +137,7 @@ def to_rgb(frame: av.VideoFrame) -> Frame:
     if name not in _PLANAR:
         frame = frame.reformat(format="yuv444p")
     y, u, v = planes(frame)
-    return colour.yuv_to_frame(y, u, v, full_range=_is_full_range(frame))
+    return interleaved.frame(y, u, v, full_range=_is_full_range(frame))
 
 
 def planes(frame: Any) -> tuple[Frame, Frame, Frame]:
