@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from lab import custody, shares
-from lab.site import rules, tags, unpack
+from lab.site import rules, sieve, tags, unpack
 from lab.site.data import Content, read
 from lab.store import write_atomic
 
@@ -45,7 +45,6 @@ class Gate:
     declared: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     memory: Path | None = None
-    _seen: dict[str, tuple[set[str], dict[str, dict[str, None]]]] = field(default_factory=dict, repr=False)
 
     def scan(self, tree: Mapping[str, Content]) -> list[Finding]:
         """Every hit in a tree, in order of its files; several processes look at a large one."""
@@ -76,25 +75,11 @@ class Gate:
         return hits, fresh
 
     def lines(self, text: str, kind: str = "text") -> Iterator[tuple[int, str]]:
-        """(number of the line from 1, rule) of every hit in a text. Lines met before are not looked at again."""
+        """(number of the line from 1, rule) of every hit in a text."""
         for mark in self.declared:
             text = text.replace(mark, "") if mark else text
-        seen, bad = self._seen.setdefault(kind, (set(), {}))
-        split = text.split("\n")
-        unseen = list(set(split) - seen)
-        for index, rule in rules.hits(unseen, kind):
-            bad.setdefault(unseen[index], {})[rule] = None
-        lowered = "\n".join(unseen).lower()
-        names = [name.lower() for name in self.names if len(name) >= SHORTEST_NAME and name.lower() not in COMMON_NAMES]
-        for name in names:
-            for line in unseen if name in lowered else ():
-                if name in line.lower():
-                    bad.setdefault(line, {})["name of the building machine or its user"] = None
-        seen.update(unseen)
-        if bad and not bad.keys().isdisjoint(split):
-            for number, line in enumerate(split, 1):
-                for rule in bad.get(line, ()):
-                    yield number, rule
+        names = tuple(n for n in self.names if len(n) >= SHORTEST_NAME and n.lower() not in COMMON_NAMES)
+        yield from sieve.of(names).hits(text, kind)
 
     def _file(self, path: str, content: bytes) -> Iterator[Finding]:
         for what in tags.found(content):
@@ -121,6 +106,6 @@ class Gate:
 
     def _memory_path(self) -> Path:
         assert self.memory is not None
-        source = "".join(inspect.getsource(part) for part in (rules, tags, unpack, Gate))
-        parts = (source, version("detect-secrets"), repr(self.declared), repr(self.names))
+        source = "".join(inspect.getsource(part) for part in (rules, sieve, tags, unpack, Gate))
+        parts = (source, version("detect-secrets"), version("hyperscan"), repr(self.declared), repr(self.names))
         return self.memory / f"clean-{custody.sha256_bytes('|'.join(parts).encode())[:16]}.txt"

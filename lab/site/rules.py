@@ -1,6 +1,6 @@
 """What no published text may hold: the rules of the house, and the detectors of detect-secrets for tokens of providers.
 
-Each rule names texts of which one must occur before its pattern is tried, so that a tree of digests costs little.
+Each rule names texts of which one must occur before its pattern is tried; `sieve` looks for all of them in one pass.
 detect-secrets' entropy detectors are left out: every digest is a hit to them, and so is its public address detector,
 to which a version of four parts is one. Lines go to the detectors themselves, past the filters around them, so that a
 remark in a scanned text cannot switch one off.
@@ -9,7 +9,7 @@ remark in a scanned text cannot switch one off.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -17,15 +17,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`pattern` is tried where one of `needles` (lower case) occurs, in the `kinds` of text named, or in all.
+    """`pattern` is tried where one of `needles` occurs, in the `kinds` of text named, or in all.
 
-    `first`: a cheap pattern that every hit holds, looked for in the lowered text before the costly one.
+    Needles are in lower case and case does not count. `first`: where they occur everywhere, what every hit holds
+    instead, as a pattern of bytes that knows no look-around; a byte from 128 on may be part of any letter or digit.
     """
 
     needles: tuple[str, ...]
     pattern: re.Pattern[str]
     kinds: frozenset[str] = field(default=frozenset())
-    first: re.Pattern[str] | None = None
+    first: str = ""
 
 
 def _rule(pattern: str, *needles: str, kinds: Sequence[str] = (), first: str = "") -> Rule:
@@ -33,7 +34,7 @@ def _rule(pattern: str, *needles: str, kinds: Sequence[str] = (), first: str = "
         needles=needles,
         pattern=re.compile(pattern, re.MULTILINE),
         kinds=frozenset(kinds),
-        first=re.compile(first) if first else None,
+        first=first,
     )
 
 
@@ -48,7 +49,7 @@ _ENVIRONMENT: tuple[str, ...] = (
 )
 # fmt: on
 
-_QUAD = r"\.\d{1,3}\.\d{1,3}\."  # the middle of an address of four parts
+_QUAD = r"\.[\d\x80-\xff]{1,12}\.[\d\x80-\xff]{1,12}\."  # the middle of an address of four parts
 
 RULES: dict[str, Rule] = {
     "absolute path of a machine": _rule(
@@ -107,7 +108,7 @@ RULES: dict[str, Rule] = {
     ),
     "e-mail address": _rule(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b", "@"),
     "telephone number": _rule(r"(?<![\w.+])\+[1-9]\d{0,2}[ (-]{1,2}(?:[ ()-]{0,2}\d){7,12}(?![\w.])", "+",
-        first=r"\+[1-9]\d{0,2}[ (-]",
+        first=r"\+[1-9][\d\x80-\xff]{0,8}[ (-]",
     ),
     "SSH endpoint": _rule(
         r"\b(?:ssh|scp|sftp|rsync)\s+(?:-\w+(?:\s+[^\s-]\S*)?\s+)*[\w.-]+@[\w.-]+|\bssh://\S+|\bgit@[\w.-]+:", "ssh",
@@ -175,15 +176,18 @@ DETECTORS: dict[str, tuple[str, ...]] = {
     "TwilioKeyDetector": ("AC", "SK"),
 }
 LEFT_OUT = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector", "KeywordDetector")
-# detectors whose texts occur in every line: a cheap pattern that must be found first
-_FIRST = {
-    "DiscordBotTokenDetector": re.compile(r"[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27}"),
+# detectors whose texts occur in every line: what must be found instead, as a pattern of bytes without look-around
+FIRST: dict[str, str] = {
+    "DiscordBotTokenDetector": r"[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27}",
+    "TelegramBotTokenDetector": r"\d{8}:[\w-]{35}",
+    "BasicAuthDetector": r"://[^\s/\"'<>@]+:[^\s/\"'<>@]+@",
+    "ArtifactoryDetector": r"(AKC\w{10}|AP[\dA-F]\w{8})",
+}
+# what besides must stand in the line before a detector is asked, which alone would take digests for tokens
+EXACTLY: dict[str, re.Pattern[str]] = {
     "TelegramBotTokenDetector": re.compile(r"(?<![\w.])\d{8,10}:(?=[\w-]*[A-Z])[\w-]{35}(?![\w-])"),
-    "BasicAuthDetector": re.compile(r"://[^\s/\"'<>@]+:[^\s/\"'<>@]+@"),
     "ArtifactoryDetector": re.compile(r"(?:[\s=:\"]|^)(?:AKC\w{10}|AP[\dA-F](?=\w*\d)\w{8})"),
 }
-# a cheaper pattern yet for whole texts, which each line that passes the one above holds
-_SELDOM = {"TelegramBotTokenDetector": re.compile(r":[\w-]{35}")}
 
 
 @cache
@@ -194,25 +198,3 @@ def detectors() -> dict[str, Any]:
     classes: dict[str, Any] = dict(get_mapping_from_secret_type_to_class())
     known = {each.__name__: each for each in classes.values()}
     return {name: known[name]() for name in DETECTORS}
-
-
-def hits(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str]]:
-    """(index of the line, rule) of every hit in lines of text; `kind` is html, svg or another word."""
-    text = "\n".join(lines)
-    lowered = text.lower()
-    for name, rule in RULES.items():
-        if (not rule.kinds or kind in rule.kinds) and any(needle in lowered for needle in rule.needles):
-            if rule.first and not rule.first.search(lowered):
-                continue
-            for found in rule.pattern.finditer(text):
-                yield text.count("\n", 0, found.start()), name
-    for name, needles in DETECTORS.items():
-        first = _FIRST.get(name)
-        seldom = _SELDOM.get(name, first)
-        if not any(needle in text for needle in needles) or (seldom and not seldom.search(text)):
-            continue
-        for index, line in enumerate(lines):
-            if any(needle in line for needle in needles) and (first is None or first.search(line)):
-                detector = detectors()[name]
-                if detector.analyze_line(filename="", line=line, line_number=index):
-                    yield index, f"token: {detector.secret_type}"

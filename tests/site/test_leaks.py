@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab.errors import LeakFound
-from lab.site import check, publish, rules
+from lab.site import check, publish, rules, sieve
 from lab.site.leaks import Finding, Gate
 
 LETTERS, DIGITS, HEX = string.ascii_letters, string.digits, "0123456789abcdef"
@@ -222,6 +222,36 @@ def test_a_canary_stops_a_whole_built_site_and_nothing_else_does(built: SimpleNa
 def test_a_remark_in_a_text_cannot_switch_a_detector_off() -> None:
     token = TOKENS["payments"]()
     assert scan("a.txt", f'key = "{token}"  # pragma: allowlist secret'.encode())
+
+
+def test_one_pass_over_all_rules_finds_what_asking_each_of_them_on_each_line_does() -> None:
+    """Every plant, within other text, in capitals and small letters, with signs that become letters, and cut short."""
+    plants = [made() for made in TOKENS.values()] + list(MORE.values())
+    plants += [data.decode() for _, made in OTHERS.values() if (data := made()).isascii() and data.isascii()]
+    plants += [*(rule.needles[0] * 3 for rule in rules.RULES.values()), "é.internal", "o\u212a-host.lan", "at 10.٣.2.1"]
+    lines = [line for plant in plants for line in plant.split("\n")]
+    lines += [text for line in lines for text in (f"é {line} ü", line.upper(), line.lower(), line[: len(line) // 2])]
+    for kind in ("html", "svg", "text"):
+        asked = {(at, rule) for at, line in enumerate(lines, 1) for rule in each_rule(line, kind)}
+        found = set(sieve.Sieve(()).hits("\n\n".join(lines), kind))
+        assert asked <= {(1 + number // 2, rule) for number, rule in found}
+        assert len(asked) > 100
+
+
+def each_rule(line: str, kind: str) -> list[str]:
+    """What every rule and every detector says of a line, none passed over."""
+    said = [
+        name
+        for name, rule in rules.RULES.items()
+        if (not rule.kinds or kind in rule.kinds)
+        and any(needle in line.lower() for needle in rule.needles)
+        and rule.pattern.search(line)
+    ]
+    for name, detector in rules.detectors().items():
+        exactly = rules.EXACTLY.get(name)
+        if (exactly is None or exactly.search(line)) and detector.analyze_line(filename="", line=line):
+            said.append(f"token: {detector.secret_type}")
+    return said
 
 
 def test_every_detector_of_the_engine_is_asked_or_named_as_left_out() -> None:
