@@ -2,7 +2,7 @@
 
 Both bodies come from timm: the pose network reads twelve planes with a FastViT-T12, the semantic network is the Unet of
 segmentation-models-pytorch around an EfficientNet-B2. They are the optional extra `comma`. What stands here is the pose
-network's head, the loading, and `for_inference`, which gives the same function with less to do (see `folding`).
+network's head, the loading, and `for_inference`, the same function with less to do (`folding`, `packed`, `upsampled`).
 
 References: the contest's networks; P. Vasu et al., "FastViT", 2023; M. Tan and Q. Le, "EfficientNet", 2019.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import torch
 from torch import nn
 
 from lab.errors import ContractError
-from lab.evaluator.folding import UpsampledBlock, fold_norms, join_activations
+from lab.evaluator.folding import fold_norms
+from lab.evaluator.packed import AbreastConv, GatedBlock, MixerBlock, PackedConv, pack
+from lab.evaluator.upsampled import UpsampledBlock
 
 N_CLASSES = 5
 N_PLANES = 12
@@ -112,9 +115,24 @@ class PoseNetwork(nn.Module):
     def for_inference(self) -> PoseNetwork:
         """The same function with train-time branches merged and batch norms folded; it answers within rounding."""
         timm_utils = importlib.import_module("timm.utils.model")
-        merged = timm_utils.reparameterize_model(self.vision.eval(), inplace=True)
-        self.vision = join_activations(fold_norms(merged))
+        merged = fold_norms(timm_utils.reparameterize_model(self.vision.eval(), inplace=True))
+        _replace(merged, "MobileOneBlock", lambda block: _conv_of(block) or block)
+        self.vision = _replace(pack(merged), "RepMixerBlock", MixerBlock)
         return self
+
+
+def _conv_of(block: Any) -> PackedConv | None:
+    """A merged block without a gate, as its one convolution and its activation."""
+    return PackedConv(block.reparam_conv, block.act) if isinstance(block.se, nn.Identity) else None
+
+
+def _replace(network: nn.Module, kind: str, build: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """A network with every module of a class, by the name of that class, built anew."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child).__name__ == kind:
+                setattr(parent, name, build(child))
+    return network
 
 
 def _check_normalization(network: nn.Module, _keys: Any) -> None:
@@ -146,13 +164,16 @@ def segnet() -> nn.Module:
         """The Unet as it is, with a form of itself that does less."""
 
         def for_inference(self) -> nn.Module:
-            """The same function, norms folded and enlarged features convolved before they are enlarged."""
+            """The same function, norms folded, enlarged features convolved before they are enlarged, passes joined."""
             fold_norms(self.eval())
             # Each block joins what comes from below with what skips across; the last one has nothing to join.
             skips = [*self.encoder.out_channels[-2:0:-1], 0]
             for place, (block, skip) in enumerate(zip(list(self.decoder.blocks), skips, strict=True)):
                 self.decoder.blocks[place] = UpsampledBlock(block, block.conv1[0].in_channels - skip)
-            join_activations(self)
+            self.segmentation_head[0] = AbreastConv(self.segmentation_head[0])
+            pack(self)
+            for kind in ("DepthwiseSeparableConv", "InvertedResidual"):
+                _replace(self.encoder, kind, GatedBlock)
             return self
 
     network: nn.Module = SemanticNetwork("tu-efficientnet_b2", classes=N_CLASSES, activation=None, encoder_weights=None)
