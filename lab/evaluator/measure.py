@@ -32,8 +32,9 @@ from lab.video import raw
 
 SCORED_POSE_OUTPUTS = 6
 BATCH_PAIRS = 10
-# Networks of large frames are deep: what a few pairs leave between two layers stays in the cache, of more it does not.
-LARGE_BATCH_PAIRS = 4
+# Networks of large frames are deep: what two pairs leave between two layers stays in the cache, of more it does not,
+# and less memory is touched for the first time.
+LARGE_BATCH_PAIRS = 2
 LARGE_FRAME_PX = 1 << 19
 AXES = ("cpu", "cuda")
 Item = TypeVar("Item")
@@ -88,6 +89,17 @@ class Evaluator:
         self.cache = cache
         official.check(contract, axis)
         self.segnet, self.posenet = (network.to(axis) for network in networks.load(contract))
+        self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Put one black pair through everything, which belongs to loading: weights are arranged for the processor's
+        kernels, loops compiled or fetched, and memory touched when they first run.
+        """
+        black = np.zeros((2, *self.contract.frame_size, 3), np.uint8)
+        with torch.inference_mode(), official.exact(self.axis):
+            seen, planes = self._inputs([black])
+            self.segnet(seen)
+            self.posenet(planes)
 
     def answers(self, pairs: Iterable[NDArray[np.uint8]], monitor: Monitor, stage: str) -> Answers:
         """What the networks say of pairs, uint8 (2, H, W, 3) RGB each."""

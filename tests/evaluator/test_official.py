@@ -22,6 +22,7 @@ from lab import cli, contract, custody, evidence, experiment, recipe, record, re
 from lab.contract import Contract
 from lab.errors import EvaluationError, RawSizeMismatch, SampleCountMismatch
 from lab.evaluator import measure, official, preprocess
+from lab.evaluator.packed import PackedConv
 from lab.video import frames
 
 if not all(map(importlib.util.find_spec, ("timm", "segmentation_models_pytorch", "torchvision"))):
@@ -95,6 +96,8 @@ def test_components_agree_with_the_contest_s_loop(
     """The bar: one pixel of the class maps, and 1e-6 of the pose distortion."""
     expected = contest.restated(drawn.source_path, decoded, *plain_networks)
     evaluator = measure.Evaluator(drawn, axis="cpu", cache=cache)
+    packs = [layer for layer in evaluator.segnet.modules() if isinstance(layer, PackedConv)]
+    assert packs and all(layer._packed is not None for layer in packs), "weights are arranged while loading"
     measured = evaluator.measure(decoded, silent)
     pixels = N_PAIRS * drawn.model_size[0] * drawn.model_size[1]
     assert expected["pairs"] == N_PAIRS and expected["segnet"] > 0.0 and expected["posenet"] > 0.0
