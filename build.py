@@ -20,6 +20,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from lab.site import (
     deploy,
     host,
     intake,
+    interactive,
     leaks,
     plan,
     publish,
@@ -67,23 +69,26 @@ def build(
     ledgers: Path, monitor: clips.Monitor, redacted: bool = False
 ) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
     """The checked tree of the whole site, in memory; nothing was written but caches."""
-    guard = gate(intake.load_site(SOURCE / "site.toml"))
+    script = interactive.script()
+    guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
     media = clips.prepare(shelves, CACHE, monitor)
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves))
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves) | script)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
     return tree, check.check(tree, guard), planned
 
 
-def gate(site: book.Site) -> leaks.Gate:
+def gate(site: book.Site, shipped: Mapping[str, data.Content]) -> leaks.Gate:
     """The leak gate of this machine: it knows the names of machine and user, and what the author declared."""
+    names: tuple[str, ...] = ()
     with suppress(KeyError, OSError):  # a user without a name
-        return leaks.Gate(
-            declared=(site.author, *site.declared),
-            names=(platform.node().partition(".")[0], getpass.getuser(), Path.home().name),
-            memory=CACHE / "leaks",
-        )
-    return leaks.Gate(declared=(site.author, *site.declared), memory=CACHE / "leaks")
+        names = (platform.node().partition(".")[0], getpass.getuser(), Path.home().name)
+    return leaks.Gate(
+        declared=(site.author, *site.declared),
+        names=names,
+        shipped={path: data.digest_of(content) for path, content in shipped.items()},
+        memory=CACHE / "leaks",
+    )
 
 
 def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.Plan, seconds: float) -> None:

@@ -166,7 +166,7 @@ def _figure(name: str, outcomes: tuple[Outcome, ...], best: Entry) -> Figure:
     starts = [place for place, number in enumerate(numbers, 1) if numbers.index(number) == place - 1]
     chart = Chart(
         key=f"calibration-{name}",
-        title="Predicted bands and measured scores, in the order of asking",
+        title=f"Predicted bands and measured scores of {name}, in the order of asking",
         x=svg.Axis(label="", lo=0.4, hi=len(outcomes) + 0.6),
         y=svg.padded(reached, "score, lower is better"),
         marks=tuple(marks),
@@ -184,7 +184,7 @@ def _figure(name: str, outcomes: tuple[Outcome, ...], best: Entry) -> Figure:
     )
     return Figure(
         key=chart.key,
-        title="Band and outcome",
+        title=f"{name}: band and outcome",
         finding=finding,
         drawings=(charts.both(chart),),
         columns=("cycle", "run", "changed", "predicted", "measured", "off by", "in the band", "confidence"),

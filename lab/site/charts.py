@@ -7,9 +7,11 @@ and everything drawn stands in the table too.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -85,6 +87,19 @@ class Chart:
     narrow: tuple[float, float] = NARROW
     x_ticks: tuple[tuple[float, str], ...] | None = None
 
+    @property
+    def name(self) -> str:
+        """What its interactive view is called: its title in lower case, words joined by dashes."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "figure"
+
+
+class Drawing(NamedTuple):
+    """A chart drawn twice; without the chart where the drawing is no plot of values."""
+
+    wide: Markup
+    narrow: Markup
+    chart: Chart | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -93,7 +108,7 @@ class Figure:
     key: str
     title: str
     finding: Markup
-    drawings: tuple[tuple[Markup, Markup], ...]
+    drawings: tuple[Drawing, ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
@@ -101,9 +116,9 @@ class Figure:
     more: tuple[str, str] | None = None
 
 
-def both(chart: Chart) -> tuple[Markup, Markup]:
+def both(chart: Chart) -> Drawing:
     """The drawing for wide and for narrow screens."""
-    return draw(chart, *chart.wide, narrow=False), draw(chart, *chart.narrow, narrow=True)
+    return Drawing(draw(chart, *chart.wide, narrow=False), draw(chart, *chart.narrow, narrow=True), chart)
 
 
 def draw(chart: Chart, width: float, height: float, *, narrow: bool) -> Markup:

@@ -12,7 +12,7 @@ from lab.site import charts, svg
 from lab.site import format as show
 from lab.site.book import Entry
 from lab.site.captions import signature
-from lab.site.charts import TONES, Cell, Chart, Figure, Line, Mark
+from lab.site.charts import TONES, Cell, Chart, Drawing, Figure, Line, Mark
 from lab.site.svg import tag
 from lab.site.training import Candidate, Curve
 
@@ -243,7 +243,7 @@ def receiver_grid(contract: Contract) -> Figure:
     columns = {pixel for pair in taps(width, model_width) for pixel in pair}
     share = len(rows) * len(columns) / (height * width)
     read = taps(width, model_width)[:SHOWN_PIXELS]
-    drawings = (_strip(read, 44.0, wide=True), _strip(read[:5], 38.0, wide=False))
+    drawing = Drawing(_strip(read, 44.0, wide=True), _strip(read[:5], 38.0, wide=False))
     finding = Markup(
         "The networks' resize reads {} of {} rows and {} of {} columns, {} of the pixels of a frame. An aligned "
         "up-sampler writes each model pixel onto the camera pixels that are read for it; the empty ones are read by "
@@ -253,7 +253,7 @@ def receiver_grid(contract: Contract) -> Figure:
         key=f"receiver-grid-{contract.name}",
         title="What the networks read of a camera row",
         finding=finding + Markup('<span class="signature">from the sizes in contract {}</span>').format(contract.name),
-        drawings=(drawings,),
+        drawings=(drawing,),
         columns=("model pixel", "camera pixels read"),
         rows=tuple((Cell(text=str(i)), Cell(text=f"{a}, {b}")) for i, (a, b) in enumerate(read)),
     )

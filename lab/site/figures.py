@@ -69,7 +69,7 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     lines = [_rate_floor(x, y, price), Line(points=_staircase(board, x, y), kind="frontier-line", step=True)]
     chart = Chart(
         key=f"{'focus' if focus else 'score-vs-bytes'}-{board.axis}",
-        title=f"Score against archive bytes, {board.contract.name}, {board.axis}",
+        title=f"Score against archive bytes{', the better half' if focus else ''}, {board.contract.name}, {board.axis}",
         x=x,
         y=y,
         marks=tuple(_mark(entry, best, entry.n_bytes, named) for entry in entries),

@@ -29,6 +29,7 @@ POLICY = "; ".join(
 )
 POLICY_NAME = "Content-Security-Policy"
 _WITH_WASM = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+_WITH_STYLES = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 HEADERS = {
     "/*": {
         POLICY_NAME: POLICY,
@@ -41,6 +42,8 @@ HEADERS = {
     },
     # pagefind's index is read by WebAssembly, in a worker of its own; the policy of the other pages forbids it
     **{path: {POLICY_NAME: _WITH_WASM} for path in ("/search/*", "/pagefind/*")},
+    # Plotly writes styles of its own; the policy of the other pages forbids it
+    "/interactive/*": {POLICY_NAME: _WITH_STYLES},
     "/assets/*": {"Cache-Control": "public, max-age=31536000, immutable"},
     "/media/*": {"Cache-Control": "public, max-age=31536000, immutable"},
 }

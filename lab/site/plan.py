@@ -14,6 +14,7 @@
 /evidence/  /inflate/        claims with their files; decoders stage by stage
 /status/                     frontiers, open questions, stale evidence, what to run next
 /contents/  /search/         reading order: every page, described by itself; words in prose
+/interactive/                every figure to zoom and to pan, once asked for
 /404.html
 """
 
@@ -39,6 +40,7 @@ from lab.site import (
     feeds,
     host,
     inflate,
+    interactive,
     lanes,
     names,
     others,
@@ -53,6 +55,7 @@ from lab.site import (
     throughput,
 )
 from lab.site.book import Board, Book
+from lab.site.charts import Figure
 from lab.site.clips import Clip, Media
 from lab.site.data import Content
 from lab.site.prose import Desk, Rendered
@@ -91,24 +94,26 @@ FigureMakers = Mapping[str, Callable[..., Markup]]
 def make(
     book: Book,
     clips: Mapping[str, Clip],
-    makers: Callable[[Board | None], FigureMakers],
-    parquet: Mapping[str, Content] | None = None,
+    makers: Callable[[Board | None, Callable[[Figure], None]], FigureMakers],
+    made: Mapping[str, Content] | None = None,
 ) -> Plan:
     """The plan of the whole site.
 
     Args:
         clips: prepared clips by the address of their run's page, and the atlas by its own.
         makers: the figures that prose may ask for, for a board.
-        parquet: the ledgers as Parquet, which this module must not write: it loads no arrays.
+        made: files that this module must not make: the ledgers as Parquet, which needs arrays, and the script of the
+            interactive view, which comes out of its package.
     """
     board = book.main.boards[0] if book.main and book.main.boards else None
     media, files = _media(clips)
-    files |= data.files(book) | tables.files(book) | dict(parquet or {})
+    files |= data.files(book) | tables.files(book) | dict(made or {})
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
     files |= {packet.zip_name: packet.as_zip()} if packet.zip_name else {}
     words = _glossary_words(book)
-    desk = partial(Desk, book, board, makers(board), words)
+    drawn: list[Figure] = []
+    desk = partial(Desk, book, board, makers(board, drawn.append), words)
     texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
     files |= feeds.files(book, board, texts["notebook"])
     past = book.ledgers / "external"
@@ -165,6 +170,10 @@ def make(
         pages.machine_files(book, files),
         sheet("/404.html"),
     ]
+    views = interactive.views(planned, drawn)
+    files |= interactive.files(views)
+    script = next((f"/{name}" for name in files if name.startswith("assets/plotly.")), "")
+    planned.append(sheet("/interactive/", views=views, script=script))
     planned.append(sheet("/search/", listed=contents.alone(planned)))
     planned.append(sheet("/contents/", groups=contents.groups(planned), texts=texts["notebook"]))
     there = {page.url: page for page in planned}

@@ -22,7 +22,19 @@ from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
 _IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
-_LINKS = ("href", "src", "srcset", "poster", "data-src", "data-archive", "data-index", "data-series", "data-answers")
+_LINKS = (
+    "href",
+    "src",
+    "srcset",
+    "poster",
+    "data-src",
+    "data-archive",
+    "data-index",
+    "data-series",
+    "data-answers",
+    "data-traces",
+    "data-script",
+)
 _ROOTED = re.compile("/(?:" + "|".join(rf'(?<=\s{name}="/)' for name in _LINKS) + ")")
 
 
@@ -64,13 +76,16 @@ def split_score(value: float) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-def figure_makers(templates: Path, board: Board | None) -> FigureMakers:
-    """The figures that prose may ask for by name, as HTML."""
+def figure_makers(templates: Path, board: Board | None, keep: Callable[[Figure], None]) -> FigureMakers:
+    """The figures that prose may ask for by name, as HTML; each that is drawn is kept."""
     module: Any = environment(templates, {}).get_template("macros.html").module
 
     def drawn(make: Callable[..., Figure | None], *arguments: Any) -> Markup:
         made = make(*arguments)
-        return module.figure(made) if made else Markup("")
+        if made is None:
+            return Markup("")
+        keep(made)
+        return Markup(module.figure(made))
 
     def on_board(make: Callable[[Board], Figure | None]) -> Callable[[], Markup]:
         return lambda: drawn(make, board) if board else Markup("")

@@ -164,6 +164,16 @@ SHEETS: dict[str, Sheet] = {
         nav="/ledger/",
         modules=("table",),
     ),
+    "/interactive/": Sheet(
+        template="interactive.html",
+        title="Figures to zoom and pan",
+        description="Every figure of these pages once more, from the same description, to be zoomed, panned and read "
+        "point by point. The script that does it is large and is fetched when a figure is chosen.",
+        nav="/contents/",
+        short="Figures",
+        modules=("interactive",),
+        searched=False,
+    ),
     "/contents/": Sheet(
         template="contents.html",
         title="Reading order",

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "site"))
 import shelf  # noqa: E402  it lies in the folder that was just added
 
-from lab.site import check, clips, host, intake, plan, publish, render, search  # noqa: E402  likewise
+from lab.site import check, clips, data, host, intake, interactive, leaks, plan, publish, render, search  # noqa: E402  likewise
 
 TOOLS = Path(os.environ.get("LAB_BROWSER_TOOLS", ROOT / ".venv" / "browser")) / "node_modules"
 RATES = ("20", "30000/1001")
@@ -65,9 +65,10 @@ def serve(root: Path, fps: str) -> Iterator[Served]:
     leave_answers(made)
     book = intake.load(ROOT / "site_src", made.ledgers)
     media = clips.prepare(book, root / "cache", lambda *_: None)
-    planned = plan.make(book, media, partial(render.figure_makers, ROOT / "templates"))
+    script = interactive.script()
+    planned = plan.make(book, media, partial(render.figure_makers, ROOT / "templates"), script)
     tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root / "cache"))
-    check.check(tree)
+    check.check(tree, leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()}))
     publish.swap(tree, root / "public")
     server = host.server(root / "public", 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -12,6 +12,7 @@ from served import TOOLS, Served, needs
 
 pytestmark = pytest.mark.browser
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SCREENS = [(width, scheme) for scheme in ("light", "dark") for width in (1440, 390, 320)]
 AUDIT = f"""() => axe.run({{preload: false, runOnly: {json.dumps(TAGS)}}}).then(({{violations}}) =>
   violations.flatMap(({{id, nodes}}) => nodes.map((one) => `${{id}}: ${{one.target}} ${{one.failureSummary}}`)))"""
 # what is read, without what is only worked with
@@ -23,13 +24,15 @@ WORDS = """() => {
 
 
 def kinds(site: Served) -> dict[str, str]:
-    """One address for each template, of a run the one with a clip."""
+    """One address for each template; of runs the one with a clip, and one of each codec family."""
     found = {page.template: page.url for page in reversed(site.plan.pages)}
-    return found | {"run.html": site.run, "base of the site": "/"}
+    board = site.plan.book.main.boards[0]
+    families = {f"run of {entry.run.family}": entry.url for entry in reversed(board.entries)}
+    return found | {"run.html": site.run, "base of the site": "/"} | families
 
 
 def test_every_kind_of_page_passes_axe(visit: Any, site: Served) -> None:
-    """Wide in the dark and narrow in the light: small text asks for more contrast than large."""
+    """Wide, narrow and narrowest, in the light and in the dark, with every fold open and the explorer loaded."""
     axe = TOOLS / "axe-core" / "axe.min.js"
     needs("axe-core", axe.is_file())
     wrong = {}
@@ -40,7 +43,7 @@ def test_every_kind_of_page_passes_axe(visit: Any, site: Served) -> None:
             page.wait_for_selector(".controls input[type=range]")
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         page.evaluate(axe.read_text(encoding="utf-8"))
-        for width, scheme in ((1280, "dark"), (360, "light")):
+        for width, scheme in SCREENS:
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # colours at once
             if found := page.evaluate(AUDIT):

@@ -70,7 +70,7 @@ def test_figures_state_their_finding_and_hold_every_coder(ledgers: Path) -> None
     assert [row[0].text for row in sizes.rows] == ["ours", "nine neighbours", "xz"]
     assert "400" in maps.finding
     assert len(maps.rows) == 3
-    assert all("<svg" in drawing for pair in (*sizes.drawings, *maps.drawings) for drawing in pair)
+    assert all("<svg" in drawing for pair in (*sizes.drawings, *maps.drawings) for drawing in pair[:2])
 
 
 def test_without_the_benchmark_a_text_waits_and_there_is_no_page(tmp_path: Path) -> None:
