@@ -36,6 +36,7 @@ from lab.site import (
     intake,
     interactive,
     leaks,
+    packets,
     plan,
     publish,
     redact,
@@ -73,7 +74,8 @@ def build(
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
     media = clips.prepare(shelves, CACHE, monitor)
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves) | script)
+    makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
+    planned = plan.make(shelves, media, makers, tables.parquet(shelves) | script, pack)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
     return tree, check.check(tree, guard), planned
 

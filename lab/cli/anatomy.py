@@ -1,4 +1,4 @@
-"""`lab anatomy ARCHIVE`: what every byte of an archive is, ours and others'."""
+"""`lab anatomy ARCHIVE`: what every byte of an archive is, ours and others'. `lab formats`: by which tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUR_MAGIC = b"\xa7"
 
 
 def register(commands: Any) -> None:
-    """Add the verb."""
+    """Add the verbs."""
     parser = terminal.verb(
         commands,
         "anatomy",
@@ -25,6 +25,14 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("archive", type=Path)
     parser.add_argument("--inside", type=Path, metavar="DIR", help="also write the histograms of its integers there")
+    terminal.verb(
+        commands,
+        "formats",
+        formats,
+        help="the field tables of every codec family: what the bytes of a payload are, in order",
+        example="lab formats --json > lab/codecs/formats.json",
+        json_output=True,
+    )
 
 
 def read(path: Path, ledgers: Path) -> dict[str, Any]:
@@ -135,3 +143,23 @@ def _rows(sections: list[dict[str, Any]], total: int, depth: int) -> Iterator[di
             "proof": section.get("note", ""),
         }
         yield from _rows(section.get("children", []), total, depth + 1)
+
+
+def formats(options: argparse.Namespace) -> None:
+    """Print header fields and sections of every family, or all of it as JSON."""
+    from lab.codecs import tables
+
+    found = tables.published()
+    if options.json:
+        terminal.say(json.dumps(found, indent=1))
+        return
+    rows = [
+        {"family": f"{family} {table['code']:02x}", "part": part, "name": row["name"], "kind": kind, "what": says}
+        for family, table in found["families"].items()
+        for part, listed in (("header", table["header"]), ("section", table["sections"]))
+        for row in listed
+        for kind, says in [(row.get("kind", "bytes"), row.get("says") or row.get("holds", ""))]
+    ]
+    for row in rows:
+        row["kind"] = row["kind"] if isinstance(row["kind"], str) else "u8: " + " | ".join(row["kind"])
+    terminal.show(rows, ["family", "part", "name", "kind", "what"], as_json=False)

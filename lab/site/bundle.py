@@ -56,7 +56,11 @@ def bundle(book: Book, templates: Path, tree: Mapping[str, Content]) -> bytes:
 
 def release(book: Book, tree: Mapping[str, Content]) -> bytes:
     """What a release names: addresses, or placeholders, and the packet that lies beside the pages."""
-    packets = {name: data.digest_of(tree[name]) for name in sorted(tree) if name.startswith("data/packets/")}
+    packets = {
+        name: data.digest_of(tree[name])
+        for name in sorted(tree)
+        if name.startswith("packet/") and name.endswith(".zip") and name.count("/") == 1
+    }
     return data.dump(
         {
             "schema": "lab.release/1",

@@ -21,6 +21,7 @@ from lab.site.svg import Axis, Box, tag
 WIDE = (960.0, 460.0)
 NARROW = (380.0, 400.0)
 TONES = ("tone-a", "tone-b", "tone-c", "tone-d", "tone-e")  # of lines that stand beside each other
+TICK_CHARACTER, TICK_GAP = 7.4, 3.0  # px of a digit, px between two texts of an axis
 STRONG = ("frontier-line", "main-line", "other-line")
 Place = Callable[[float, float], tuple[float, float]]
 
@@ -152,10 +153,14 @@ def _grid(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
         parts.append(tag("line", class_="grid", x1=plot.x, x2=plot.x + plot.width, y1=y, y2=y))
         parts.append(tag("text", text, class_="tick", x=plot.x - 8, y=y + 4.5, text_anchor="end"))
     ticks = chart.x_ticks if chart.x_ticks is not None else chart.x.ticks(4 if narrow else 9)
+    free = -math.inf  # right end of the last text
     for value, text in ticks:
         x, _ = at(value, chart.y.lo)
         parts.append(tag("line", class_="tick", x1=x, x2=x, y1=base, y2=base + 5))
-        parts.append(tag("text", text, class_="tick", x=x, y=base + 19, text_anchor="middle"))
+        half = len(text) * TICK_CHARACTER / 2
+        if x - half > free:
+            parts.append(tag("text", text, class_="tick", x=x, y=base + 19, text_anchor="middle"))
+            free = x + half + TICK_GAP
     parts.append(tag("line", class_="axis", x1=plot.x, x2=plot.x + plot.width, y1=base, y2=base))
     if chart.x.label:
         parts.append(tag("text", chart.x.label, class_="label", x=plot.x + plot.width, y=base + 39, text_anchor="end"))

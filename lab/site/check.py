@@ -18,7 +18,9 @@ FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
-_NAMED = re.compile(r'\s(id|href|src|srcset|poster|data-(?:src|archive|index|series|answers|traces|script))="([^"]*)"')
+_NAMED = re.compile(
+    r'\s(id|href|src|srcset|poster|data-(?:src|archive|formats|anatomy|index|series|answers|traces|script))="([^"]*)"'
+)
 _STYLE = re.compile(r"<style|\sstyle=|href=\"javascript:")
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
 _HANDLER = re.compile(r"on[a-z]+=\"")

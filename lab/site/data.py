@@ -13,6 +13,8 @@ from lab.site import index, sanitize
 from lab.site.book import Book, Entry, Shelf
 
 Content = bytes | Path
+FORMATS = "data/formats.json"
+_TABLES = Path(__file__).resolve().parents[1] / "codecs" / "formats.json"
 
 
 def dump(value: Any) -> bytes:
@@ -76,6 +78,7 @@ def files(book: Book) -> dict[str, Content]:
         for entry in shelf.entries:
             if entry.archive:
                 tree[archive_url(entry)[1:]] = entry.archive
+    tree[FORMATS] = _TABLES
     tree["data/schema.json"] = dump({"schema": "lab.run/1", "public_fields": sanitize.PUBLIC})
     tree["data/withheld.json"] = dump(
         [{"where": item.where, "field": item.field, "reason": item.reason} for item in book.withheld]

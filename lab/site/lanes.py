@@ -22,12 +22,16 @@ FILE = "data/dead-lanes.json"
 SCHEMA = "lab.negative/1"
 LAB = "this lab"
 FILE_LIMIT_BYTES = 1 << 20
+PART_LIMIT = 100
 _PARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One buried idea. `origin` is the lab that buried it, `basis` what its numbers rest on; ours have an `id`."""
+    """One buried idea. `origin` is the lab that buried it, `basis` what its numbers rest on; ours have an `id`.
+
+    `parts` are (name, number in words); the name may be that of a run.
+    """
 
     title: str
     id: str
@@ -36,7 +40,7 @@ class Lane:
     status: str
     tried: str
     mechanism: str
-    numbers: str
+    parts: tuple[tuple[str, str], ...]
     revive: str
     basis: str
     grade: str
@@ -45,6 +49,16 @@ class Lane:
     def ours(self) -> bool:
         """Was it buried here?"""
         return self.origin == LAB
+
+    @property
+    def numbers(self) -> str:
+        """Its numbers on one line."""
+        return "; ".join(" ".join(part) for part in self.parts)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The lane as a row of a file."""
+        return {name: value for name, value in asdict(self).items() if name != "parts"} | {"numbers": self.numbers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +80,7 @@ class Lanes:
     @property
     def files(self) -> dict[str, Content]:
         """The same as a file."""
-        return {FILE: data.dump([asdict(lane) for lane in self.rows])} if self.rows else {}
+        return {FILE: data.dump([lane.plain for lane in self.rows])} if self.rows else {}
 
 
 def load(ledgers: Path) -> Lanes:
@@ -96,7 +110,7 @@ def _own(path: Path) -> Lane:
             status=str(item.get("state") or "dead"),
             tried=facts.text(item, "tried"),
             mechanism=facts.text(item, "mechanism"),
-            numbers=_numbers(item["numbers"]),
+            parts=_parts(item["numbers"]),
             revive=facts.text(item, "revive"),
             basis=facts.text(item, "basis"),
             grade=facts.text(item, "grade"),
@@ -117,25 +131,26 @@ def _theirs(item: Mapping[str, Any]) -> Lane:
         status=facts.text(stated, "status") or "dead",
         tried="",
         mechanism=facts.text(stated, "mechanism"),
-        numbers=_numbers(stated.get("evidence", {})),
+        parts=_parts(stated.get("evidence", {})),
         revive=facts.text(stated, "revisit_when"),
         basis=facts.source(item),
         grade=facts.text(item, "grade"),
     )
 
 
-def _numbers(table: Mapping[str, Any]) -> str:
-    """Named numbers on one line; of a run its total, and how far that is above its control."""
+def _parts(table: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Named numbers; of a run its total, and how far that is above its control."""
     parts = []
-    for name, value in table.items():
+    for name, value in list(table.items())[:PART_LIMIT]:
         words = str(name).replace("_", " ")
         if not isinstance(value, Mapping):
-            parts.append(f"{words} {_number(value)}")
+            part = (words, _number(value))
         elif {"total", "above_control"} <= value.keys():
-            parts.append(f"{name} {_number(value['total'])}, {show.signed(value['above_control'], 4)}")
+            part = (str(name), f"{_number(value['total'])}, {show.signed(value['above_control'], 4)}")
         else:
-            parts.append(f"{words}: {_numbers(value).replace('; ', ', ')}")
-    return facts.inert("; ".join(parts))[: facts.TEXT_LIMIT]
+            part = (f"{words}:", ", ".join(" ".join(inner) for inner in _parts(value)))
+        parts.append((facts.inert(part[0])[: facts.TEXT_LIMIT], facts.inert(part[1])[: facts.TEXT_LIMIT]))
+    return tuple(parts)
 
 
 def _number(value: Any) -> str:

@@ -16,7 +16,7 @@ from lab.site.clips import ATLAS, Media
 from lab.site.compare import Offer
 from lab.site.data import Content
 from lab.site.eras import Era
-from lab.site.packets import Packet
+from lab.site.packets import FOLDER, Packet, zip_name
 from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
 
@@ -258,18 +258,25 @@ def notebook(texts: list[Rendered]) -> list[Page]:
     ]
 
 
-def texts(rendered: list[Rendered], board: Board | None, packet: Packet) -> list[Page]:
-    """Pages of prose; the one for judges has the packet and every kept archive besides."""
+def texts(rendered: list[Rendered], board: Board | None, packet: Packet, files: Mapping[str, Content]) -> list[Page]:
+    """Pages of prose; the one for judges has the packets and every kept archive besides."""
     pages = []
     for text in rendered:
         judges = text.document.slug == "judges"
         kept = [entry for entry in (board.entries if board else ()) if entry.archive]
         context: dict[str, Any] = {"text": text}
         if judges:
+            decoder = [name for name in sorted(packet.files) if name.startswith(f"{FOLDER}runtime/")]
             context |= {
                 "packet": packet,
-                "listing": data.listing(packet.files, sorted(packet.files)),
-                "archives": [(entry, data.archive_url(entry)) for entry in sorted(kept, key=lambda e: (e.total, e.id))],
+                "folder": f"/{FOLDER}",
+                "listing": data.listing(packet.files, [name for name in sorted(packet.files) if name not in decoder]),
+                "runtime": data.listing(packet.files, decoder),
+                "archives": [
+                    (entry, data.archive_url(entry), f"/{name}", data.size_of(files[name]) if name in files else 0)
+                    for entry in sorted(kept, key=lambda e: (e.total, e.id))
+                    for name in (zip_name(entry),)
+                ],
             }
         pages.append(
             Page(

@@ -20,7 +20,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,7 @@ from lab.site import (
     tables,
     throughput,
 )
-from lab.site.book import Board, Book
+from lab.site.book import Board, Book, Entry
 from lab.site.charts import Figure
 from lab.site.clips import Clip, Media
 from lab.site.data import Content
@@ -96,6 +96,7 @@ def make(
     clips: Mapping[str, Clip],
     makers: Callable[[Board | None, Callable[[Figure], None]], FigureMakers],
     made: Mapping[str, Content] | None = None,
+    pack: Callable[[Iterable[Entry], Path], Mapping[str, bytes]] = packets.zips,
 ) -> Plan:
     """The plan of the whole site.
 
@@ -104,17 +105,22 @@ def make(
         makers: the figures that prose may ask for, for a board.
         made: files that this module must not make: the ledgers as Parquet, which needs arrays, and the script of the
             interactive view, which comes out of its package.
+        pack: zips the packets of runs, perhaps with a memory of former builds.
     """
     board = book.main.boards[0] if book.main and book.main.boards else None
     media, files = _media(clips)
     files |= data.files(book) | tables.files(book) | dict(made or {})
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
-    files |= {packet.zip_name: packet.as_zip()} if packet.zip_name else {}
     words = _glossary_words(book)
     drawn: list[Figure] = []
     desk = partial(Desk, book, board, makers(board, drawn.append), words)
     texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
+    cited = packets.cited(packet.entry, [text.cited for group in texts.values() for text in group])
+    packed = dict(pack(cited, book.ledgers))
+    files |= {packets.zip_name(entry): packed[entry.id] for entry in cited if entry.id in packed}
+    if packet.zip_name and packet.zip_name not in files:  # incomplete, and said so
+        files[packet.zip_name] = packet.as_zip()
     files |= feeds.files(book, board, texts["notebook"])
     past = book.ledgers / "external"
     facts = others.load(past)
@@ -155,14 +161,18 @@ def make(
         *pages.runs(book, media, files),
         *compare.pages(board, media, offered),
         *pages.notebook(texts["notebook"]),
-        *pages.texts(texts["pages"], board, packet),
+        *pages.texts(texts["pages"], board, packet, files),
         *([] if facts.is_empty else [sheet("/others/", facts=facts)]),
         *([sheet("/anatomy/", archives=opened, anatomies=facts.anatomies)] if opened or facts.anatomies else []),
         *([sheet("/axes/", axes=compared)] if compared else []),
         *([sheet("/entropy/", coding=coded)] if coded else []),
         *([sheet("/calibration/", searches=searches)] if searches else []),
         *([sheet("/race/", race=ran)] if ran else []),
-        *([sheet("/dead-lanes/", lanes=buried, file=lanes.FILE, rejected=_rejected(board))] if buried.rows else []),
+        *(
+            [sheet("/dead-lanes/", lanes=buried, file=lanes.FILE, rejected=_rejected(board), runs=_recorded(book))]
+            if buried.rows
+            else []
+        ),
         *([sheet("/inflate/", timelines=timelines)] if timelines else []),
         *(_of_board(board, named, files, texts["claims"], beside) if board else []),
         pages.glossary(book, desk()),
@@ -204,6 +214,10 @@ def _of_board(
         sheet("/evidence/", written=claims.written(claimed, files), families=claims.of_families(board, files)),
         sheet("/names/", names=named, tricks=names.tricks(named, board), longest=names.longest(named)),
     ]
+
+
+def _recorded(book: Book) -> dict[str, Entry]:
+    return {entry.id: entry for entry in book.main.entries} if book.main else {}
 
 
 def _rejected(board: Board | None) -> int:

@@ -18,23 +18,13 @@ from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import Content
+from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
 _IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
-_LINKS = (
-    "href",
-    "src",
-    "srcset",
-    "poster",
-    "data-src",
-    "data-archive",
-    "data-index",
-    "data-series",
-    "data-answers",
-    "data-traces",
-    "data-script",
-)
+_DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
+_LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))
 _ROOTED = re.compile("/(?:" + "|".join(rf'(?<=\s{name}="/)' for name in _LINKS) + ")")
 
 
@@ -144,7 +134,8 @@ def render(
     urls, tree = assets(plan.book.source / "assets")
     found = environment(templates, urls)
     found.globals.update(nav=plan.nav, site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
-    found.globals.update(has_feed=feeds.ATOM in plan.files, there=frozenset(page.url for page in plan.pages))
+    found.globals.update(has_feed=feeds.ATOM in plan.files, has_packet=f"{FOLDER}inflate.sh" in plan.files)
+    found.globals.update(there=frozenset(page.url for page in plan.pages))
     tree.update(plan.files)
     for page in plan.pages:
         if page.path in tree:

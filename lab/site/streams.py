@@ -31,10 +31,14 @@ Table = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One stream: what it is, how it is coded, its bytes and what is inside. `price` is what it adds to the score."""
+    """One stream: what it is, how it is coded, its bytes and what is inside. `price` is what it adds to the score.
+
+    `kind` is what to call a stream whose name in the archive is a mere letter.
+    """
 
     key: str
     name: str
+    kind: str
     says: str
     coding: str
     n_bytes: int
@@ -43,6 +47,11 @@ class Card:
     price: float
     tone: int
     rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """Name of the stream, in words."""
+        return f"{self.kind} ({self.name})" if self.kind else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +93,7 @@ def _archive(entry: Entry, known: Table, widest: int, files: Mapping[str, Conten
         (
             float(card.n_bytes),
             f"tone tone-{card.tone}",
-            f"{card.name}: {show.byte_count(card.n_bytes)} bytes, {show.percent(card.share)}",
+            f"{card.title}: {show.byte_count(card.n_bytes)} bytes, {show.percent(card.share)}",
         )
         for card in cards
     ]
@@ -123,6 +132,7 @@ def _cards(entry: Entry, known: Table) -> list[Card]:
             Card(
                 key=f"{entry.id}-{index}",
                 name=section.name,
+                kind=section.kind if len(section.name) == 1 else "",
                 says=known.get(entry.run.family, {}).get(section.name) or known.get(ANY, {}).get(section.name, ""),
                 coding=largest.section.kind,
                 n_bytes=section.n_bytes,
@@ -138,6 +148,7 @@ def _cards(entry: Entry, known: Table) -> list[Card]:
         Card(
             key=f"{entry.id}-{FRAME}",
             name=FRAME,
+            kind="",
             says=known.get(ANY, {}).get(FRAME, ""),
             coding="headers and directory",
             n_bytes=n_bytes,
@@ -159,10 +170,10 @@ def _finding(entry: Entry, cards: Sequence[Card]) -> Markup:
     order = sorted(cards, key=lambda card: -card.n_bytes)
     first, rest = order[0], order[1:3]
     text = Markup("{} of {} bytes are <b>{}</b>").format(
-        show.percent(first.share), show.byte_count(entry.n_bytes), first.name
+        show.percent(first.share), show.byte_count(entry.n_bytes), first.title
     )
     text += Markup(", ").join(
-        [Markup(""), *(Markup("{} {}").format(show.percent(card.share), card.name) for card in rest)]
+        [Markup(""), *(Markup("{} {}").format(show.percent(card.share), card.title) for card in rest)]
     )
     least = [card for card in cards if card.ideal_bytes]
     if least:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from served import RATES, Served, needs, serve
+from served import RATES, Served, needs, serve, serve_recorded
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 
@@ -52,6 +52,13 @@ def moving(request: pytest.FixtureRequest, sites: Callable[[str], Served]) -> Se
 def site(sites: Callable[[str], Served]) -> Served:
     """One site, for what does not depend on the frame rate."""
     return sites(RATES[0])
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The site of the ledger of this checkout, without clips."""
+    with serve_recorded(tmp_path_factory.mktemp("recorded")) as site:
+        yield site
 
 
 @pytest.fixture

@@ -45,13 +45,40 @@ class Served:
     address: str
     folder: Path
     plan: plan.Plan
-    made: shelf.Made
+    made: shelf.Made | None
 
     @property
     def run(self) -> str:
-        """Address of a run's page with a clip."""
+        """Address of a run's page with a clip; empty where no run has one."""
         pages = (page for page in self.plan.pages if page.template == "run.html")
-        return next(page.url for page in pages if page.values["media"])
+        return next((page.url for page in pages if "clip" in page.modules), "")
+
+
+@contextmanager
+def served(
+    planned: plan.Plan, root: Path, made: shelf.Made | None = None, gate: leaks.Gate | None = None
+) -> Iterator[Served]:
+    """A planned site, rendered, written and served; it is checked where there is a gate."""
+    tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root / "cache"))
+    if gate:
+        check.check(tree, gate)
+    publish.swap(tree, root / "public")
+    server = host.server(root / "public", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield Served(address=f"http://127.0.0.1:{server.server_port}", folder=root / "public", plan=planned, made=made)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def serve_recorded(root: Path) -> Iterator[Served]:
+    """The site of the ledger of this checkout, without clips and without packets, which take minutes."""
+    book = intake.load(ROOT / "site_src", ROOT / "ledgers")
+    makers, script = partial(render.figure_makers, ROOT / "templates"), interactive.script()
+    with served(plan.make(book, {}, makers, script, pack=lambda *_: {}), root) as site:
+        yield site
 
 
 @contextmanager
@@ -67,16 +94,9 @@ def serve(root: Path, fps: str) -> Iterator[Served]:
     media = clips.prepare(book, root / "cache", lambda *_: None)
     script = interactive.script()
     planned = plan.make(book, media, partial(render.figure_makers, ROOT / "templates"), script)
-    tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root / "cache"))
-    check.check(tree, leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()}))
-    publish.swap(tree, root / "public")
-    server = host.server(root / "public", 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Served(address=f"http://127.0.0.1:{server.server_port}", folder=root / "public", plan=planned, made=made)
-    finally:
-        server.shutdown()
-        server.server_close()
+    gate = leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()})
+    with served(planned, root, made, gate) as site:
+        yield site
 
 
 def leave_answers(made: shelf.Made) -> None:

@@ -33,7 +33,7 @@ def make(root: Path, n_runs: int) -> shelf.Made:
     ledger, ids = Ledger(ledgers), {}
     chain: list[str] = []
     chance = random.Random(n_runs)
-    payload = archive.write(random.Random(0).randbytes(400))
+    payload = archive.write(shelf.payload_of(random.Random(0).randbytes(400), (54, 70), N_PAIRS))
     for index in range(n_runs):
         add(ledger, made, index, chain, chance, payload, ids)
     return shelf.Made(ledgers=ledgers, contract=made, ids=ids)
@@ -50,7 +50,8 @@ def add(
 ) -> None:
     """One more record of the series; `chain` holds the promoted ids so far and `ids` every id by its slug."""
     promoted = index % KEPT_EVERY == 0
-    data = archive.write(index.to_bytes(4, "little") + payload) if promoted else payload
+    noise = random.Random(index).randbytes(550)
+    data = archive.write(shelf.payload_of(noise, (54, 70), N_PAIRS)) if promoted else payload
     segnet = 0.004 + 0.004 * math.exp(-index / 900) + 0.0002 * chance.random() * (not promoted)
     pairs = shelf.spread(index, N_PAIRS, segnet, 3 * segnet)
     slug = "baseline-fast" if index == 0 else f"run-{index:06d}"

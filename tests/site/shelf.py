@@ -84,7 +84,7 @@ def make(
         if whole_pixels:
             pixels = size[0] // 2 * (size[1] // 2)
             pairs = [(round(share * pixels) / pixels, error) for share, error in pairs]
-        payload = random.Random(index).randbytes(n_bytes - 120)
+        payload = payload_of(random.Random(index).randbytes(n_bytes - 120), size, n_pairs)
         data = archive.write(payload)
         digest = custody.sha256_bytes(data)
         record = a_record(made, slug, data=digest, n_bytes=len(data), pairs=pairs, changed=changed, day=index)
@@ -103,6 +103,17 @@ def make(
     for _, slug in best:
         draw(folder / "clips" / f"{ids[slug]}.mp4", size=size, n_frames=2 * n_pairs, noise=3, fps=fps)
     return Made(ledgers=ledgers, contract=made, ids=ids)
+
+
+def payload_of(noise: bytes, size: tuple[int, int], n_pairs: int) -> bytes:
+    """As many bytes as `noise` has: a header that the field tables of the family read, and noise for a video."""
+    from lab.codecs.conventional.format import LAYOUT
+
+    header: dict[str, object] = {"height": size[0], "width": size[1], "n_pairs": n_pairs, "unsharp": 0, "noise": 0}
+    header |= {"coded_height": size[0] // 4 * 2, "coded_width": size[1] // 4 * 2}
+    header |= {"coding": "av1", "up": "aligned", "chroma": "bilinear"}
+    extra = len(LAYOUT.write(header, {"video": noise}).payload) - len(noise)
+    return LAYOUT.write(header, {"video": noise[extra:]}).payload
 
 
 def write_contract(folder: Path, source: Path, *, size: tuple[int, int], n_pairs: int, name: str, fps: str) -> None:
@@ -279,13 +290,19 @@ def keep(ledger: Ledger, made: Contract, record: dict[str, Any], data: bytes, pa
 
 def anatomy_of(data: bytes) -> dict[str, Any]:
     """Sections that tile an archive: zip framing, a header and a coded video of three parts."""
+    from lab.codecs.conventional.format import LAYOUT
+
     member = archive.parse(data, "archive.zip")[0]
     at, size = member.data_offset, member.compressed_bytes
-    cuts = [at, at + 24, at + 24 + size // 4, at + 24 + size // 2, at + size]
-    names = [("header", "field table"), ("key frames", "AV1 OBU"), ("motion", "AV1 OBU"), ("residual", "AV1 OBU")]
+    head = size - len(LAYOUT.read(member.content)[1]["video"])
+    cuts = [at + head, at + head + size // 4, at + head + size // 2, at + size]
+    units = [
+        {"name": name, "kind": "AV1 OBU", "offset": start, "n_bytes": end - start, "ideal_bits": 7.5 * (end - start)}
+        for name, start, end in zip(("key frames", "motion", "residual"), cuts, cuts[1:], strict=False)
+    ]
     children = [
-        {"name": name, "kind": kind, "offset": start, "n_bytes": end - start, "ideal_bits": 7.5 * (end - start)}
-        for (name, kind), start, end in zip(names, cuts, cuts[1:], strict=False)
+        {"name": "header", "kind": "field table", "offset": at, "n_bytes": head},
+        {"name": "video", "kind": "AV1 OBUs", "offset": at + head, "n_bytes": size - head, "children": units},
     ]
     sections = [
         {"name": "local header", "kind": "zip", "offset": 0, "n_bytes": at},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from types import SimpleNamespace
 
 from lab.site import bundle, publish
@@ -30,4 +31,4 @@ def test_a_release_keeps_its_placeholders_until_an_address_is_set(built: SimpleN
     named = json.loads(built.tree[bundle.RELEASE])
     assert built.book.site.url == ""
     assert named["url"] == named["repository"] == bundle.PLACEHOLDER
-    assert set(named["packets"]) == {name for name in built.tree if name.startswith("data/packets/")}
+    assert set(named["packets"]) == {name for name in built.tree if re.fullmatch(r"packet/[^/]+\.zip", name)}

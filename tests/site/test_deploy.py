@@ -175,7 +175,7 @@ def test_what_goes_out_is_told_before_the_question(way: SimpleNamespace, verifie
     size = sum(map(len, way.tree.values()))
     assert f"{len(way.tree):,} files, {size:,} bytes, of commit cccccccccccc" in before
     assert f"bundle manifest {way.digest}" in before
-    assert f"archive.zip {custody.sha256_bytes(way.tree['packet/archive.zip'])}" in before
+    assert f"archive.zip {custody.sha256_bytes(way.tree['packet/frontier/archive.zip'])}" in before
     assert f"{len(way.tree):,} added" in before
     assert said[-1] == "not confirmed; nothing was sent"
     assert not way.sent.exists()

@@ -240,11 +240,11 @@ def test_the_content_policy_allows_no_inline_code_and_no_other_host() -> None:
 
 
 def test_the_packet_manifest_agrees_with_its_files(built: SimpleNamespace) -> None:
-    lines = built.tree["packet/manifest-sha256.txt"].decode().splitlines()
+    lines = built.tree["packet/frontier/manifest-sha256.txt"].decode().splitlines()
     listed = {line.split("  ")[1]: line.split("  ")[0] for line in lines}
-    present = {name.removeprefix("packet/") for name in built.tree if name.startswith("packet/")}
+    present = {name.removeprefix("packet/frontier/") for name in built.tree if name.startswith("packet/frontier/")}
     assert present == set(listed) | {"manifest-sha256.txt"}
-    assert all(data.digest_of(built.tree[f"packet/{name}"]) == digest for name, digest in listed.items())
+    assert all(data.digest_of(built.tree[f"packet/frontier/{name}"]) == digest for name, digest in listed.items())
     assert listed["archive.zip"] == built.book.main.boards[0].frontier.data["custody"]["archive_sha256"]
 
 
