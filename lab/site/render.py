@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lab import custody, shares
 from lab.errors import SiteError
-from lab.site import bundle, captions, details, feeds, figures, laws, sanitize
+from lab.site import bundle, captions, details, feeds, figures, laws, readers, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
@@ -89,6 +89,7 @@ def figure_makers(templates: Path, board: Board | None, keep: Callable[[Figure],
         "trajectory": on_board(figures.trajectory),
         "terms": bars,
         "width": lambda *entries: drawn(laws.width, *entries),
+        "who-reads-what": on_board(readers.who_reads_what),
         "receiver-grid": lambda: drawn(details.receiver_grid, board.contract) if board else Markup(""),
         "pairs": lambda entry: drawn(details.pairs, entry),
         "training": partial(drawn, details.training),
