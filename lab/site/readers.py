@@ -8,7 +8,7 @@ from lab.site import format as show
 from lab.site import svg
 from lab.site.book import Board
 from lab.site.captions import signature
-from lab.site.charts import Cell, Figure
+from lab.site.charts import Cell, Drawing, Figure
 from lab.site.svg import tag
 
 FRAMES = ("first frame", "last frame")
@@ -41,7 +41,7 @@ def who_reads_what(board: Board) -> Figure | None:
         key="who-reads-what",
         title="Who reads what",
         finding=finding + signature(best),
-        drawings=((_drawing(charges, 760.0, wide=True), _drawing(charges, 380.0, wide=False)),),
+        drawings=(Drawing(_drawing(charges, 760.0, wide=True), _drawing(charges, 380.0, wide=False)),),
         columns=("what", "reads", "charged as"),
         rows=tuple(
             (Cell(text=what), Cell(text=reads), Cell(text=charge))
