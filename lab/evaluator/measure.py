@@ -1,7 +1,7 @@
 """Distortion of decoded frames: both frozen networks on source and decode, compared pair by pair.
 
-Reference answers are computed once per contract and axis and kept by digest. Frames are read and prepared in a second
-thread, beside the networks. Networks run in fp32, channels-last, evaluation mode.
+Reference answers are computed once per contract and axis and kept by digest. Frames are read in a thread of their own.
+Networks run in fp32, channels-last, evaluation mode, on as many batches at a time as torch has threads.
 
 References: the contest's evaluator. Stricter where the original is not: exact sample count, exact raw size.
 """
@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import TypeVar
 
 import numpy as np
@@ -28,13 +26,14 @@ from lab import custody
 from lab.contract import Contract
 from lab.errors import SampleCountMismatch
 from lab.evaluator import intake, networks, official, preprocess
+from lab.evaluator.overlap import abreast, ahead
 from lab.video import raw
 
 SCORED_POSE_OUTPUTS = 6
 BATCH_PAIRS = 10
-# Networks of large frames are deep: what two pairs leave between two layers stays in the cache, of more it does not,
-# and less memory is touched for the first time.
-LARGE_BATCH_PAIRS = 2
+# Networks of large frames are deep: on a processor what two pairs leave between two layers stays in the cache, of more
+# it does not, and less memory is touched for the first time. A card is not filled by two.
+LARGE_BATCH_PAIRS = {"cpu": 2, "cuda": 16}
 LARGE_FRAME_PX = 1 << 19
 AXES = ("cpu", "cuda")
 Item = TypeVar("Item")
@@ -104,18 +103,26 @@ class Evaluator:
     def answers(self, pairs: Iterable[NDArray[np.uint8]], monitor: Monitor, stage: str) -> Answers:
         """What the networks say of pairs, uint8 (2, H, W, 3) RGB each."""
         contract = self.contract
-        classes: list[NDArray[np.uint8]] = []
-        pose: list[NDArray[np.float32]] = []
+        lanes = torch.get_num_threads() if self.axis == "cpu" else 1
+        parts: list[Answers] = []
         done = 0
-        with torch.inference_mode(), official.exact(self.axis):
-            for seen, planes in ahead(self._inputs(batch) for batch in _batches(pairs, batch_pairs(contract))):
-                classes.append(self.segnet(seen).argmax(dim=1).to(torch.uint8).cpu().numpy())
-                pose.append(self.posenet(planes).float().cpu().numpy())
-                done += len(seen)
+        with official.exact(self.axis):
+            batches = ahead(_batches(pairs, batch_pairs(contract, self.axis)), depth=max(2, lanes))
+            for part in abreast(self._answer, batches, lanes):
+                parts.append(part)
+                done += len(part.classes)
                 monitor(stage, done, contract.n_pairs)
         if done != contract.n_pairs:
             raise SampleCountMismatch(stage, expected=f"{contract.n_pairs} pairs", found=str(done))
-        return Answers(classes=np.concatenate(classes), pose=np.concatenate(pose))
+        return Answers(
+            classes=np.concatenate([part.classes for part in parts]), pose=np.concatenate([part.pose for part in parts])
+        )
+
+    @torch.inference_mode()
+    def _answer(self, pairs: list[NDArray[np.uint8]]) -> Answers:
+        seen, planes = self._inputs(pairs)
+        classes = self.segnet(seen).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        return Answers(classes=classes, pose=self.posenet(planes).float().cpu().numpy())
 
     def _inputs(self, pairs: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
         """What both networks read of pairs, uint8 (2, H, W, 3) each; the resize is the axis's own."""
@@ -170,7 +177,6 @@ class Evaluator:
             "evaluator": digest(),
             "versions": custody.versions(("torch", "numpy", "av", "timm", "segmentation-models-pytorch")),
             "machine": custody.machine()["processor"],
-            "threads": torch.get_num_threads(),
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -196,6 +202,7 @@ def digest() -> str:
         "evaluator/networks.py",
         "evaluator/official.py",
         "evaluator/official_networks.py",
+        "evaluator/overlap.py",
         "evaluator/packed.py",
         "evaluator/preprocess.py",
         "evaluator/upsampled.py",
@@ -207,46 +214,13 @@ def digest() -> str:
     return custody.sha256_tree((name, (package / name).read_bytes()) for name in names)
 
 
-def batch_pairs(contract: Contract) -> int:
+def batch_pairs(contract: Contract, axis: str) -> int:
     """How many pairs go through the networks at once."""
     height, width = contract.frame_size
-    return LARGE_BATCH_PAIRS if height * width > LARGE_FRAME_PX else BATCH_PAIRS
+    return LARGE_BATCH_PAIRS[axis] if height * width > LARGE_FRAME_PX else BATCH_PAIRS
 
 
 def _batches(pairs: Iterable[Item], size: int) -> Iterator[list[Item]]:
     source = iter(pairs)
     while batch := list(islice(source, size)):
         yield batch
-
-
-def ahead(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
-    """The same items, produced in a second thread up to `depth` ahead; its errors are raised here."""
-    queue: Queue[tuple[Item | None, BaseException | None]] = Queue(maxsize=depth)
-    stopped = False
-
-    def produce() -> None:
-        try:
-            for item in items:
-                if stopped:
-                    return
-                queue.put((item, None))
-            queue.put((None, None))
-        except BaseException as error:  # handed over, not swallowed
-            queue.put((None, error))
-
-    thread = Thread(target=produce, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = queue.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        stopped = True
-        while thread.is_alive():
-            if not queue.empty():
-                queue.get_nowait()
-            thread.join(timeout=0.01)

@@ -23,7 +23,7 @@ from lab.contract import Contract
 from lab.errors import EvaluationError, RawSizeMismatch, SampleCountMismatch
 from lab.evaluator import measure, official, preprocess
 from lab.evaluator.packed import PackedConv
-from lab.video import frames
+from lab.video import frames, raw
 
 if not all(map(importlib.util.find_spec, ("timm", "segmentation_models_pytorch", "torchvision"))):
     pytest.skip("the extra `comma` is not installed", allow_module_level=True)
@@ -107,6 +107,24 @@ def test_components_agree_with_the_contest_s_loop(
     again = evaluator.measure(decoded, silent)
     assert (again.segnet, again.posenet) == (measured.segnet, measured.posenet)
     assert len(list((cache / "answers").glob("*.npz"))) == 1
+
+
+def test_answers_do_not_depend_on_the_number_of_threads(
+    drawn: Contract, decoded: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(measure.LARGE_BATCH_PAIRS, "cpu", 1)  # so that two threads have a batch each
+    evaluator = measure.Evaluator(drawn, axis="cpu", cache=cache)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            pairs = raw.read_pairs(decoded, n_pairs=N_PAIRS, size=drawn.frame_size)
+            found.append(evaluator.answers(pairs, silent, "networks on the decode"))
+    finally:
+        torch.set_num_threads(before)
+    one, two = found
+    assert np.array_equal(one.classes, two.classes) and np.array_equal(one.pose, two.pose)
 
 
 def test_a_report_reads_as_the_contest_s_does(drawn: Contract) -> None:
