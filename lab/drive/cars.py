@@ -15,6 +15,10 @@ from lab.drive.noise import ramp
 from lab.drive.sky import sky_colour
 
 N_COLUMNS = 14
+CLEARLY_M = 1e-6
+"""What one bound must leave of another before a part is left out: far more than rounding, far less than a detail."""
+REACH_M = 14.0
+"""How far from its middle, along x and z together, a car darkens the ground."""
 
 
 @njit(cache=True)
@@ -36,34 +40,68 @@ def wheel_distance(x, y, z, half_length, half_width, radius):  # type: ignore[no
 
 
 @njit(cache=True)
-def body_distance(car, x, y, z):  # type: ignore[no-untyped-def]
-    """(signed distance to body, glasshouse, wheels), each in metres."""
-    hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
+def cabin_plan(car, hl, high):  # type: ignore[no-untyped-def]
+    """(height of the waist, where the glasshouse's middle is along z, half its length at the waist)."""
+    if car[7] < 0.5:
+        return 0.56 * high, -0.10 * hl, 0.60 * hl
+    return 0.60 * high, -0.24 * hl, 0.75 * hl
+
+
+@njit(cache=True)
+def body_alone(car, hl, hw, high, x, y, z):  # type: ignore[no-untyped-def]
+    """Signed distance to the body below the glass; of a lorry, to its box and chassis."""
     if car[7] > 1.5:
         body = rounded_box(x, y - 0.62 * high, z + 0.06 * hl, hw, 0.40 * high, hl * 0.94, 0.06)
         chassis = rounded_box(x, y - 0.20 * high, z, hw * 0.92, 0.10 * high, hl * 0.97, 0.05)
-        return min(body, chassis), 9.0, wheel_distance(x, y, z, hl, hw, 0.48)
-    waist = 0.56 * high if car[7] < 0.5 else 0.60 * high
+        return min(body, chassis)
+    waist, _, _ = cabin_plan(car, hl, high)
     tuck = 1.0 - 0.10 * max(0.0, (abs(z) / hl - 0.55)) - 0.05 * abs(y / waist - 0.55)
-    body = rounded_box(x / tuck, y - (0.20 + 0.5 * (waist - 0.20)), z, hw, 0.5 * (waist - 0.20), hl, 0.16)
+    return rounded_box(x / tuck, y - (0.20 + 0.5 * (waist - 0.20)), z, hw, 0.5 * (waist - 0.20), hl, 0.16)
+
+
+@njit(cache=True)
+def cabin_alone(car, hl, hw, high, x, y, z):  # type: ignore[no-untyped-def]
+    """Signed distance to the glasshouse, understated by a quarter since its sides lean."""
+    waist, shift, length = cabin_plan(car, hl, high)
     rise = min(1.0, max(0.0, (y - waist) / (high - waist)))
     lean = 1.0 - 0.20 * rise
-    if car[7] < 0.5:
-        stretch, shift, length = 1.0 - 0.34 * rise, -0.10 * hl, 0.60 * hl
-    else:
-        stretch, shift, length = 1.0 - 0.17 * rise, -0.24 * hl, 0.75 * hl
+    stretch = 1.0 - 0.34 * rise if car[7] < 0.5 else 1.0 - 0.17 * rise
     cabin = rounded_box(
         x / lean, y - (waist - 0.1 + 0.5 * (high - waist + 0.1)), (z - shift) / stretch,
         hw * 0.90, 0.5 * (high - waist + 0.1), length, 0.12,
     )  # fmt: skip
-    return body, cabin * 0.72, wheel_distance(x, y, z, hl, hw, 0.33)
+    return cabin * 0.72
+
+
+@njit(cache=True)
+def body_distance(car, x, y, z):  # type: ignore[no-untyped-def]
+    """(signed distance to body, glasshouse, wheels), each in metres."""
+    hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
+    body = body_alone(car, hl, hw, high, x, y, z)
+    if car[7] > 1.5:
+        return body, 9.0, wheel_distance(x, y, z, hl, hw, 0.48)
+    return body, cabin_alone(car, hl, hw, high, x, y, z), wheel_distance(x, y, z, hl, hw, 0.33)
 
 
 @njit(cache=True)
 def nearest(car, x, y, z):  # type: ignore[no-untyped-def]
-    """Signed distance to the whole car."""
-    body, cabin, wheels = body_distance(car, x, y, z)
-    return min(body, min(cabin, wheels))
+    """Signed distance to the whole car: the least of `body_distance`.
+
+    Notes:
+        A part whose distance cannot be less than what is known already is left out: a distance to a box is at least
+        what lies beyond the box along one axis.
+    """
+    hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
+    least = body_alone(car, hl, hw, high, x, y, z)
+    if car[7] < 1.5:
+        waist, shift, length = cabin_plan(car, hl, high)
+        beyond = max(y - high, max(waist - 0.1 - y, max(abs(x) - hw * 0.90, abs(z - shift) - length)))
+        if beyond * 0.72 - CLEARLY_M < least:
+            least = min(least, cabin_alone(car, hl, hw, high, x, y, z))
+    radius = 0.48 if car[7] > 1.5 else 0.33
+    if max(abs(abs(x) - hw + 0.14) - 0.12, y - 2.0 * radius) - CLEARLY_M < least:
+        least = min(least, wheel_distance(x, y, z, hl, hw, radius))
+    return least
 
 
 @njit(cache=True)
@@ -193,6 +231,7 @@ def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, c
         return
     ex = (eye[0] - car[0]) * cosine - (eye[2] - car[1]) * sine
     ez = (eye[0] - car[0]) * sine + (eye[2] - car[1]) * cosine
+    start = max(0.3, math.hypot(ex, ez) - hl - hw - 1.0)
     for v in range(max(0, int(top)), min(height, int(bottom) + 2)):
         for u in range(max(0, int(left)), min(width, int(right) + 2)):
             kx, ky = (u + 0.5 - cx) / focal, (v + 0.5 - cy) / focal
@@ -209,7 +248,7 @@ def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, c
             enter, leave = max(enter, near), min(leave, far, depth[v, u] * unit)
             if leave < enter - 0.01:
                 continue
-            t = max(0.3, math.hypot(ex, ez) - hl - hw - 1.0)
+            t = start
             found = False
             for _ in range(48):
                 if t > leave + 0.01:
@@ -239,12 +278,21 @@ def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, c
 
 
 @njit(cache=True)
+def clear_way(cars, x, z):  # type: ignore[no-untyped-def]
+    """How far |dx| + |dz| a ground point may move before `under_car` can differ from 1, in metres; may be < 0."""
+    way = 1e9
+    for k in range(cars.shape[0]):
+        way = min(way, abs(x - cars[k, 0]) + abs(z - cars[k, 1]))
+    return way - REACH_M - CLEARLY_M
+
+
+@njit(cache=True)
 def under_car(cars, x, z, sun_x, sun_z):  # type: ignore[no-untyped-def]
     """Share of light that cars leave on a ground point: a soft contact shadow and one cast by the sun."""
     light = 1.0
     for k in range(cars.shape[0]):
         dx, dz = x - cars[k, 0], z - cars[k, 1]
-        if abs(dx) + abs(dz) > 14.0:
+        if abs(dx) + abs(dz) > REACH_M:
             continue
         for cast in range(2):
             shift = 0.45 * cars[k, 6] * cast

@@ -53,7 +53,8 @@ def asphalt(look, noise, grain, s, d, reach):  # type: ignore[no-untyped-def]
         tone += fine * look.texture * 0.80 * (tap(grain, s * 10.0, d * 14.0) - 0.5)
     lane = (d - look.lane_left) / look.lane_width
     track = abs(abs(lane - math.floor(lane) - 0.5) * look.lane_width - 0.8)
-    tone -= look.tracks * (1.0 - ramp(0.1, 0.5, track)) * (0.6 + 0.8 * tap(noise, s * 0.05, d))
+    if track < 0.5:
+        tone -= look.tracks * (1.0 - ramp(0.1, 0.5, track)) * (0.6 + 0.8 * tap(noise, s * 0.05, d))
     cell = math.floor(s / 9.0)
     if chance(cell, look.seed) < look.patches:  # a rectangle of younger, darker asphalt
         left = look.road_left + (look.road_right - look.road_left) * chance(cell, look.seed + 7) * 0.8
@@ -74,7 +75,9 @@ def asphalt(look, noise, grain, s, d, reach):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def ground_colour(look, lines, noise, grain, shade, s, d, x, z, reach):  # type: ignore[no-untyped-def]
     """(linear RGB, class) of a ground point at road coordinates (s, d), world (x, z), `reach` metres away."""
-    edge = 0.25 * (tap(noise, s * 0.9, 3.0) - 0.5)
+    edge = 0.0
+    if abs(d - look.road_left) < 0.2 or abs(d - look.road_right) < 0.2:  # elsewhere a ragged edge decides nothing
+        edge = 0.25 * (tap(noise, s * 0.9, 3.0) - 0.5)
     if look.road_left + edge < d < look.road_right + edge:
         tone = asphalt(look, noise, grain, s, d, reach)
         r = look.asphalt[0] * tone
@@ -102,12 +105,17 @@ def ground_colour(look, lines, noise, grain, shade, s, d, x, z, reach):  # type:
             strip = math.floor(x / 60.0) * 31 + math.floor(z / 140.0)
             kind = chance(strip, look.seed)
             far = ramp(16.0, 22.0, beyond)
-            furrow = 1.0 + 0.10 * math.sin(d * 2.4) * (1.0 - ramp(30.0, 110.0, reach))
+            furrow = 1.0
+            if reach < 110.0:
+                furrow += 0.10 * math.sin(d * 2.4) * (1.0 - ramp(30.0, 110.0, reach))
             r += (look.crop[0] * (0.7 + 0.7 * kind) * furrow - r) * far * 0.8
             g += (look.crop[1] * (0.8 + 0.4 * kind) * furrow - g) * far * 0.8
             b += (look.crop[2] * (1.1 - 0.5 * kind) * furrow - b) * far * 0.8
         fade = 1.0 - ramp(15.0, 60.0, reach)
-        blades = 1.0 + fade * 0.8 * (tap(grain, x * 5.0, z * 4.0) - 0.5) + 0.35 * (tap(noise, x * 1.6, z * 1.6) - 0.5)
+        blades = 1.0
+        if fade > 0.0:
+            blades += fade * 0.8 * (tap(grain, x * 5.0, z * 4.0) - 0.5)
+        blades += 0.35 * (tap(noise, x * 1.6, z * 1.6) - 0.5)
         if beyond < 1.4:  # gravel shoulder
             gravel = (1.0 - ramp(0.5, 1.4, beyond)) * 0.75
             r += (look.gravel[0] - r) * gravel

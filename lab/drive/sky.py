@@ -48,6 +48,8 @@ def far_colour(look, noise, grain, dx, dy, dz, time):  # type: ignore[no-untyped
         for layer in range(4):  # nearest first: a low belt of trees, then three ridges
             scale = look.hill_rows[layer, 0]
             height = look.hill_rows[layer, 1]
+            if dy > height * (1.29 if layer == 0 else 1.07):  # no ridge of this layer is as high
+                continue
             haze = look.hill_rows[layer, 2]
             x = azimuth * scale * 6.0 + look.drift + 37.0 * layer
             ridge = height * (0.25 + 0.75 * tap(noise, x, 5.5 + 40.0 * layer))

@@ -88,20 +88,27 @@ def _planes(frames, out):  # type: ignore[no-untyped-def]
     Args:
         frames: uint8 (n, 2, h, w, 3); out: float32 (n, h // 2, w // 2, 12), channels last.
     """
+    width = frames.shape[3]
+    lumas, us, vs = np.empty((2, width), np.float32), np.empty((2, width)), np.empty((2, width))
     for i in range(frames.shape[0]):
         for k in range(2):
             for y in range(out.shape[1]):
-                for x in range(out.shape[2]):
-                    u = v = 0.0
-                    for phase in range(4):
-                        row, column = 2 * y + phase % 2, 2 * x + phase // 2
-                        r = float(frames[i, k, row, column, 0])
-                        g = float(frames[i, k, row, column, 1])
-                        b = float(frames[i, k, row, column, 2])
+                for half in range(2):  # a row at a time, so that its arithmetic runs on several pixels at once
+                    row = frames[i, k, 2 * y + half]
+                    for x in range(width):
+                        r, g, b = float(row[x, 0]), float(row[x, 1]), float(row[x, 2])
                         luma = 0.299 * r + 0.587 * g + 0.114 * b
-                        u += min(255.0, max(0.0, (b - luma) / 1.772 + 128.0))
-                        v += min(255.0, max(0.0, (r - luma) / 1.402 + 128.0))
-                        out[i, y, x, 6 * k + phase] = (luma - 127.5) / 63.75
+                        us[half, x] = min(255.0, max(0.0, (b - luma) / 1.772 + 128.0))
+                        vs[half, x] = min(255.0, max(0.0, (r - luma) / 1.402 + 128.0))
+                        lumas[half, x] = (luma - 127.5) / 63.75
+                for x in range(out.shape[2]):
+                    a, b = 2 * x, 2 * x + 1
+                    u = us[0, a] + us[1, a] + us[0, b] + us[1, b]
+                    v = vs[0, a] + vs[1, a] + vs[0, b] + vs[1, b]
+                    out[i, y, x, 6 * k] = lumas[0, a]
+                    out[i, y, x, 6 * k + 1] = lumas[1, a]
+                    out[i, y, x, 6 * k + 2] = lumas[0, b]
+                    out[i, y, x, 6 * k + 3] = lumas[1, b]
                     out[i, y, x, 6 * k + 4] = (u / 4.0 - 127.5) / 63.75
                     out[i, y, x, 6 * k + 5] = (v / 4.0 - 127.5) / 63.75
 
@@ -121,17 +128,18 @@ def pose_planes(frames: NDArray[np.uint8]) -> torch.Tensor:
 def _posenet_batch(
     bursts: Bursts, rng: np.random.Generator, batch: int, pool: NDArray[np.float32]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    frames, poses = [], []
-    for row in rng.integers(0, len(bursts), batch):
+    poses = []
+    frames = np.empty((batch, 2, *bursts.frames.shape[2:]), np.uint8)
+    for place, row in enumerate(rng.integers(0, len(bursts), batch)):
         which = int(np.abs(bursts.poses[row, :, 0] - rng.uniform(0.0, TOP_SPEED)).argmin())
         pair, pose = bursts.frames[row, list(PAIRS[which])], bursts.poses[row, which]
         if rng.random() < STANDING:
             pair, pose = bursts.frames[row, [0, 0]], np.zeros(N_SCORED, np.float32)
         if rng.random() < 0.5:
             pair, pose = pair[:, :, ::-1], pose * np.array(MIRROR_SIGNS, np.float32)
-        frames.append(wear(pair, rng, pool))
+        frames[place] = wear(pair, rng, pool)
         poses.append(pose)
-    return pose_planes(np.stack(frames)), torch.from_numpy(np.stack(poses))
+    return pose_planes(frames), torch.from_numpy(np.stack(poses))
 
 
 def _segnet_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,8 @@ class Conv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv(x)
-        return F.relu(x if self.norm is None else self.norm(x))
+        # nothing but the rectifier keeps what the norm gives, so training writes over it
+        return F.relu(x) if self.norm is None else F.relu(self.norm(x), inplace=True)
 
 
 class SmallSegNet(nn.Module):
