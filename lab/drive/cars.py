@@ -17,6 +17,8 @@ from lab.drive.sky import sky_colour
 N_COLUMNS = 14
 CLEARLY_M = 1e-6
 """What one bound must leave of another before a part is left out: far more than rounding, far less than a detail."""
+NO_CABIN_M = 9.0
+"""What stands for the distance to the glasshouse that a lorry does not have; it bounds a ray's steps."""
 REACH_M = 14.0
 """How far from its middle, along x and z together, a car darkens the ground."""
 
@@ -79,7 +81,7 @@ def body_distance(car, x, y, z):  # type: ignore[no-untyped-def]
     hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
     body = body_alone(car, hl, hw, high, x, y, z)
     if car[7] > 1.5:
-        return body, 9.0, wheel_distance(x, y, z, hl, hw, 0.48)
+        return body, NO_CABIN_M, wheel_distance(x, y, z, hl, hw, 0.48)
     return body, cabin_alone(car, hl, hw, high, x, y, z), wheel_distance(x, y, z, hl, hw, 0.33)
 
 
@@ -98,6 +100,8 @@ def nearest(car, x, y, z):  # type: ignore[no-untyped-def]
         beyond = max(y - high, max(waist - 0.1 - y, max(abs(x) - hw * 0.90, abs(z - shift) - length)))
         if beyond * 0.72 - CLEARLY_M < least:
             least = min(least, cabin_alone(car, hl, hw, high, x, y, z))
+    else:
+        least = min(least, NO_CABIN_M)
     radius = 0.48 if car[7] > 1.5 else 0.33
     if max(abs(abs(x) - hw + 0.14) - 0.12, y - 2.0 * radius) - CLEARLY_M < least:
         least = min(least, wheel_distance(x, y, z, hl, hw, radius))
