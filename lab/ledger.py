@@ -50,11 +50,13 @@ class Run:
     data: Mapping[str, Any]
     score: Score = field(repr=False)
     grade_then: str = ""
+    id: str = field(init=False, compare=False)
+    total: float = field(init=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """Recipe slug and eight digits that name the result."""
-        return str(self.data["id"])
+    def __post_init__(self) -> None:
+        """Keep what is asked for most: `id`, recipe slug and eight digits that name the result; `total`, the score."""
+        object.__setattr__(self, "id", str(self.data["id"]))
+        object.__setattr__(self, "total", self.score.total)
 
     def order(self) -> tuple[str, str]:
         """Where it stands among others: by time of recording, then by id."""
@@ -99,11 +101,6 @@ class Run:
     def parents(self) -> tuple[str, ...]:
         """Ids of the runs that this one departs from."""
         return tuple(self.data["parents"])
-
-    @property
-    def total(self) -> float:
-        """The score, recomputed from the components."""
-        return self.score.total
 
 
 def run_id(slug: str, identity: str) -> str:

@@ -136,5 +136,5 @@ def files(boards: Sequence[Board]) -> dict[str, Content]:
         }
         for entry in sorted(board.entries, key=lambda entry: (entry.total, entry.id))
     ]
-    table = {"schema": "lab.runs/1", "contract": board.contract.name, "axis": board.axis, "runs": rows}
-    return {f"data/{board.contract.name}/runs.json": data.dump(table)}
+    head = {"schema": "lab.runs/1", "contract": board.contract.name, "axis": board.axis}
+    return {f"data/{board.contract.name}/runs.json": data.dump_lines(head, "runs", rows)}

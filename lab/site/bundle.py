@@ -23,35 +23,34 @@ def bundle(book: Book, templates: Path, tree: Mapping[str, Content]) -> bytes:
     reasons: dict[str, int] = {}
     for item in book.withheld:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    return data.dump(
-        {
-            "schema": "lab.bundle/1",
-            "files": {
-                name: {"bytes": data.size_of(content), "sha256": data.digest_of(content)}
-                for name, content in sorted(tree.items())
-                if name != BUNDLE
+    head = {
+        "schema": "lab.bundle/1",
+        "omissions": {
+            "fields": len(book.withheld),
+            "by_reason": reasons,
+            "listed_in": "data/withheld.json",
+            "evidence_of_runs": [entry.id for shelf in book.shelves for entry in shelf.entries if entry.plain],
+        },
+        "redactions": redact.counts(book.withheld),
+        "sources": {
+            "site_src": _folder(book.source),
+            "templates": _folder(templates),
+            "records": {
+                shelf.contract.name: {
+                    "contract_sha256": shelf.contract.digest,
+                    "runs": len(shelf.entries),
+                    "ledger_json_sha256": data.digest_of(tree[f"data/{shelf.contract.name}/ledger.json"]),
+                }
+                for shelf in book.shelves
             },
-            "omissions": {
-                "fields": len(book.withheld),
-                "by_reason": reasons,
-                "listed_in": "data/withheld.json",
-                "evidence_of_runs": [entry.id for shelf in book.shelves for entry in shelf.entries if entry.plain],
-            },
-            "redactions": redact.counts(book.withheld),
-            "sources": {
-                "site_src": _folder(book.source),
-                "templates": _folder(templates),
-                "records": {
-                    shelf.contract.name: {
-                        "contract_sha256": shelf.contract.digest,
-                        "runs": len(shelf.entries),
-                        "ledger_json_sha256": data.digest_of(tree[f"data/{shelf.contract.name}/ledger.json"]),
-                    }
-                    for shelf in book.shelves
-                },
-            },
-        }
-    )
+        },
+    }
+    files = {
+        name: {"bytes": data.size_of(content), "sha256": data.digest_of(content)}
+        for name, content in sorted(tree.items())
+        if name != BUNDLE
+    }
+    return data.dump_lines(head, "files", files)
 
 
 def release(book: Book, tree: Mapping[str, Content]) -> bytes:

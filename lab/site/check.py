@@ -12,18 +12,16 @@ from urllib.parse import unquote
 from lab import shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
-from lab.site.data import Content, read, size_of
+from lab.site.data import LINKS, Content, read, size_of
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
-_NAMED = re.compile(
-    r'\s(id|href|src|srcset|poster|data-(?:src|archive|formats|anatomy|index|series|answers|traces|script))="([^"]*)"'
-)
-_STYLE = re.compile(r"<style|\sstyle=|href=\"javascript:")
-_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
-_HANDLER = re.compile(r"on[a-z]+=\"")
+_NAMED = re.compile(rf'\s(id|{"|".join(LINKS)})="([^"]*)"')
+_STYLE = re.compile(rb"<style|\sstyle=|href=\"javascript:")
+_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
+_HANDLER = re.compile(rb"on[a-z]+=\"")
 
 
 def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[str, int]:
@@ -36,7 +34,7 @@ def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[s
         BrokenLink, MediaMissing, LeakFound, SiteError: the first thing that does not hold.
     """
     names = [name for name in tree if name.endswith(".html")]
-    read_pages = shares.spread(lambda some: [_page(name, read(tree[name]).decode()) for name in some], names)
+    read_pages = shares.spread(lambda some: [_page(name, read(tree[name])) for name in some], names)
     found = dict(zip(names, (page for share in read_pages for page in share), strict=True))
     n_links = sum(_links(name, page[1], tree, found) for name, page in found.items())
     _limits(tree)
@@ -52,23 +50,23 @@ def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[s
     return {"pages": len(names), "links": n_links, "files": len(tree)}
 
 
-def _page(name: str, html: str) -> tuple[set[str], set[str]]:
+def _page(name: str, content: bytes) -> tuple[set[str], set[str]]:
     """(ids, links) of a page that holds no inline script, handler or style and every id once."""
-    if inline := _inline(html):
+    if inline := _inline(content):
         raise SiteError(name, expected="no inline script, handler or style", found=inline)
-    named = _NAMED.findall(html)
+    named = _NAMED.findall(content.decode())
     return _anchors(name, [value for key, value in named if key == "id"]), {v for key, v in named if key != "id"}
 
 
-def _inline(html: str) -> str:
+def _inline(content: bytes) -> str:
     """What of a page a strict policy refuses; empty where nothing. Plain texts are looked for before patterns."""
-    lowered = html.lower()
-    if any(mark in lowered for mark in ("<style", "style=", "javascript:")) and (found := _STYLE.search(lowered)):
-        return found.group()[:40]
+    lowered = content.lower()
+    if any(mark in lowered for mark in (b"<style", b"style=", b"javascript:")) and (found := _STYLE.search(lowered)):
+        return found.group().decode()[:40]
     for pattern in (_SCRIPT, _HANDLER):
         for found in pattern.finditer(lowered):
-            if pattern is _SCRIPT or lowered[found.start() - 1].isspace():
-                return found.group()[:40]
+            if pattern is _SCRIPT or lowered[found.start() - 1 : found.start()].isspace():
+                return found.group().decode()[:40]
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from lab.site import index, sanitize
 from lab.site.book import Book, Entry, Shelf
 
 Content = bytes | Path
+
+_DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
+LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file
 FORMATS = "data/formats.json"
 _TABLES = Path(__file__).resolve().parents[1] / "codecs" / "formats.json"
 
@@ -22,10 +26,21 @@ def dump(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
 
-def field(record: Mapping[str, Any], path: str) -> Any:
-    """A value by its dotted path; None where it was withheld."""
+def dump_lines(head: Mapping[str, Any], name: str, rows: Iterable[Any] | Mapping[str, Any]) -> bytes:
+    """The same with one long value at its end, a list or a table, each element of it on a line of its own."""
+    one = partial(json.dumps, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    if isinstance(rows, Mapping):
+        first, last, lines = "{", "}", [f"{one(key)}: {one(value)}" for key, value in rows.items()]
+    else:
+        first, last, lines = "[", "]", [one(row) for row in rows]
+    body = dump(head).decode().removesuffix("\n}\n")
+    return (f"{body},\n {one(name)}: {first}\n" + ",\n".join(lines) + f"\n {last}\n}}\n").encode()
+
+
+def field(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    """A value by the keys that lead to it; None where it was withheld."""
     value: Any = record
-    for key in path.split("."):
+    for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
@@ -33,25 +48,19 @@ def field(record: Mapping[str, Any], path: str) -> Any:
 def ledger_json(shelf: Shelf) -> bytes:
     """The public records of a contract, oldest first, one a line; before them what of which was withheld or changed."""
     contract = shelf.contract
-    head = dump(
-        {
-            "schema": "lab.ledger/1",
-            "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
-            "source_bytes": contract.source.bytes,
-            "n_pairs": contract.n_pairs,
-            "formula": {
-                "segnet": contract.formula.segnet,
-                "posenet": contract.formula.posenet,
-                "rate": contract.formula.rate,
-            },
-        }
-    )
-    runs = ",\n".join(
-        json.dumps(entry.data, sort_keys=True, ensure_ascii=True, allow_nan=False) for entry in shelf.entries
-    )
-    flagged = json.dumps({entry.id: entry.flags for entry in shelf.entries if entry.flags}, sort_keys=True)
-    body = f',\n "flagged": {flagged},\n "runs": [\n{runs}\n ]\n}}\n'
-    return head.removesuffix(b"\n}\n") + body.encode()
+    head = {
+        "schema": "lab.ledger/1",
+        "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
+        "source_bytes": contract.source.bytes,
+        "n_pairs": contract.n_pairs,
+        "formula": {
+            "segnet": contract.formula.segnet,
+            "posenet": contract.formula.posenet,
+            "rate": contract.formula.rate,
+        },
+        "flagged": {entry.id: entry.flags for entry in shelf.entries if entry.flags},
+    }
+    return dump_lines(head, "runs", (entry.data for entry in shelf.entries))
 
 
 def evidence_url(entry: Entry, name: str) -> str:

@@ -96,7 +96,10 @@ def trajectory(board: Board) -> Figure | None:
     best = board.frontier
     depth = {step.entry.id: index for chain in chains for index, step in enumerate(chain)}
     steps = {step.entry.id: step for chain in chains for step in chain}
-    places, end = _places(depth, steps)
+    many = sum(min(BRANCH_LIMIT, len(step.branches)) for step in steps.values()) > MARK_LIMIT
+    room = max(1, 2 * LONG_MARK_LIMIT // len(steps)) if many else BRANCH_LIMIT
+    near = {key: _nearest(step.branches, room) for key, step in steps.items()}
+    places, end = _places(depth, near)
     around = sorted(entry.total for step in steps.values() for entry in (step.entry, *step.branches))
     limit = max(max(step.entry.total for step in steps.values()), OFF_SCALE * around[len(around) // 2])
     kinds = ["main-line", *["other-line"] * (len(chains) - 1)]
@@ -109,7 +112,7 @@ def trajectory(board: Board) -> Figure | None:
     marks: list[Mark] = []
     for key, step in steps.items():
         at = places[depth[key]]
-        for index, branch in enumerate(_nearest(step.branches), 1):
+        for index, branch in enumerate(near[key], 1):
             across = at + BRANCH_SPACING * index + 0.1
             drawn.append(Line(points=((at, step.entry.total), (across, branch.total)), kind="side-branch"))
             marks.append(_mark(branch, best, across, set()))
@@ -154,11 +157,11 @@ def _step_row(step: lineage.Step, number: int, entry: Entry) -> tuple[Cell, ...]
     )
 
 
-def _places(depth: dict[str, int], steps: dict[str, lineage.Step]) -> tuple[list[float], float]:
+def _places(depth: dict[str, int], near: dict[str, list[Entry]]) -> tuple[list[float], float]:
     """Where each step stands, with room behind it for what was tried from it, and where the last room ends."""
     room = [0] * (max(depth.values()) + 1)
-    for key, step in steps.items():
-        room[depth[key]] = max(room[depth[key]], len(_nearest(step.branches)))
+    for key, branches in near.items():
+        room[depth[key]] = max(room[depth[key]], len(branches))
     places, at = [], 1.0
     for count in room:
         places.append(at)
@@ -166,9 +169,9 @@ def _places(depth: dict[str, int], steps: dict[str, lineage.Step]) -> tuple[list
     return places, places[-1] + (BRANCH_SPACING * room[-1] + 0.1 if room[-1] else 0.0)
 
 
-def _nearest(branches: Sequence[Entry]) -> list[Entry]:
+def _nearest(branches: Sequence[Entry], room: int) -> list[Entry]:
     """The branches that are drawn, worst first; the table has all of them."""
-    return sorted(branches, key=lambda entry: (entry.total, entry.id))[:BRANCH_LIMIT][::-1]
+    return sorted(branches, key=lambda entry: (entry.total, entry.id))[:room][::-1]
 
 
 def _drawn(entries: Sequence[Entry], board: Board) -> list[Entry]:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import tomllib
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +66,12 @@ def _shelf(
 ) -> Shelf:
     paths = store.record_paths(contract)
     many = len(paths) > EVIDENCE_RUN_LIMIT
-    read = shares.spread(lambda some: [_read(path, contract, store, redactor, many) for path in some], paths)
+    beside = frozenset(
+        f"{name}/{path.name}"
+        for name in ("clips", "archives")
+        for path in (store.folder(contract.name) / name).glob("*")
+    )
+    read = shares.spread(lambda some: [_read(path, contract, store, redactor, many, beside) for path in some], paths)
     taken = sorted((one for share in read for one in share), key=lambda one: one[0].run.order())
     withheld.extend(item for _, kept_back in taken for item in kept_back)
     entries = [entry for entry, _ in taken]
@@ -81,16 +87,26 @@ def _shelf(
 
 
 def _read(
-    path: Path, contract: Contract, store: Ledger, redactor: Redactor | None, many: bool
+    path: Path, contract: Contract, store: Ledger, redactor: Redactor | None, many: bool, beside: Set[str]
 ) -> tuple[Entry, list[Withheld]]:
-    """A record and its evidence, and what of them is withheld; of `many`, evidence of promoted runs only."""
+    """A record and its evidence, and what of them is withheld; of `many`, evidence of promoted runs only.
+
+    Args:
+        beside: names of the clips and archives that the contract's folder holds.
+    """
     run = store.read(path, contract)
     withheld: list[Withheld] = []
-    return _entry(run, contract, store, withheld, redactor, many and run.verdict != "promoted"), withheld
+    return _entry(run, contract, store, withheld, redactor, many and run.verdict != "promoted", beside), withheld
 
 
 def _entry(
-    run: Run, contract: Contract, store: Ledger, withheld: list[Withheld], redactor: Redactor | None, plain: bool
+    run: Run,
+    contract: Contract,
+    store: Ledger,
+    withheld: list[Withheld],
+    redactor: Redactor | None,
+    plain: bool,
+    beside: Set[str],
 ) -> Entry:
     """Args:
     plain: its evidence stays in the ledger, and nothing is drawn from what is not published.
@@ -117,10 +133,11 @@ def _entry(
             files.append(EvidenceFile(name=path.name, path=shown, n_bytes=len(data), sha256=digest))
     texts = {item.name: item.path for item in files}
     withheld.extend(kept_back)
-    clip = store.folder(contract.name) / "clips" / f"{run.id}.mp4"
-    archive = store.archive(contract.name, str(run.data["custody"]["archive_sha256"]))
-    if archive.is_file():
-        custody.expect_file(archive, str(run.data["custody"]["archive_sha256"]), f"archive of {where}")
+    digest = str(run.data["custody"]["archive_sha256"])
+    archive = store.archive(contract.name, digest) if f"archives/{digest}.zip" in beside else None
+    if archive:
+        custody.expect_file(archive, digest, f"archive of {where}")
+    clip = f"clips/{run.id}.mp4"
     return Entry(
         run=Run(data=public, score=run.score),
         contract=store.state(contract, run.data["contract_sha256"]) or contract,
@@ -129,8 +146,8 @@ def _entry(
         anatomy=_anatomy(texts.get("anatomy.json"), run, where),
         pairs=_pairs(texts.get("pairs.csv"), run, where),
         curve=training.curve(training.log_texts(texts), f"{where}, training.csv"),
-        clip=clip if clip.is_file() else None,
-        archive=archive if archive.is_file() else None,
+        clip=store.folder(contract.name) / clip if clip in beside else None,
+        archive=archive,
         plain=plain,
         flags=tuple(f"{item.field}: {item.reason}" for item in kept_back),
     )

@@ -16,6 +16,7 @@ from lab.site import lineage
 from lab.site.book import Board, Entry
 
 UNKNOWN = ""
+SHOWN = 600  # names on the page; a longer ledger has them all in its own table
 ANY = "any"
 
 
@@ -114,6 +115,8 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
                 alone=tuple(_alone(text, holders, by_id, board)),
             )
         )
+    if len(found) > SHOWN:  # what stands in one name only and says nothing is a number or a word of its own
+        out = [trick for trick in out if trick.says or trick.runs > 1]
     return sorted(out, key=lambda trick: (trick.family, -trick.runs, trick.text))
 
 

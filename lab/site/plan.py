@@ -212,7 +212,14 @@ def _of_board(
     return [
         sheet("/against/", pairs=against.pairs(board), runs_url=f"/{next(iter(beside))}" if beside else ""),
         sheet("/evidence/", written=claims.written(claimed, files), families=claims.of_families(board, files)),
-        sheet("/names/", names=named, tricks=names.tricks(named, board), longest=names.longest(named)),
+        sheet(
+            "/names/",
+            names=named[: names.SHOWN],
+            n_names=len(named),
+            tricks=names.tricks(named, board),
+            longest=names.longest(named),
+            ledger_url=f"/ledger/{board.contract.name}/",
+        ),
     ]
 
 

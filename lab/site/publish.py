@@ -7,13 +7,15 @@ killed, finds the old tree or the complete new one.
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lab import shares
 from lab.errors import SiteError
 from lab.site.data import Content, read
 
@@ -38,7 +40,7 @@ def swap(tree: Mapping[str, Content], target: Path) -> None:
     except OSError as error:
         raise _unwritable(target, error) from None
     try:
-        _write(tree, draft)
+        shares.spread(lambda some: _write(some, tree, str(draft)), list(tree))
         if (target / KEPT).is_file():
             shutil.copyfile(target / KEPT, draft / KEPT)
         draft.chmod(0o755)
@@ -65,18 +67,28 @@ def differences(tree: Mapping[str, Content], target: Path) -> list[str]:
     return sorted(odd | {name for name in same if (target / name).read_bytes() != read(tree[name])})
 
 
-def _write(tree: Mapping[str, Content], draft: Path) -> None:
-    folders: set[Path] = set()
-    for name, content in tree.items():
-        path = draft / name
-        if path.parent not in folders:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(path.parent)
+def _write(names: Sequence[str], tree: Mapping[str, Content], draft: str) -> None:
+    folders: set[str] = set()
+    for name in names:
+        path = f"{draft}/{name}"
+        folder = path[: path.rindex("/")]
+        if folder not in folders:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            folders.add(folder)
+        content = tree[name]
         if isinstance(content, bytes):
-            path.write_bytes(content)
+            with io.FileIO(path, "x") as stream:
+                os.fchmod(stream.fileno(), _mode(name))
+                left = memoryview(content)
+                while left:
+                    left = left[stream.write(left) :]
         else:
             shutil.copyfile(content, path)
-        path.chmod(0o755 if path.suffix == ".sh" else 0o644)
+            Path(path).chmod(_mode(name))
+
+
+def _mode(name: str) -> int:
+    return 0o755 if name.endswith(".sh") else 0o644
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -17,15 +17,13 @@ from lab.site import bundle, captions, details, feeds, figures, laws, readers, s
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
-from lab.site.data import Content
+from lab.site.data import LINKS, Content
 from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
 _IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
-_DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
-_LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))
-_ROOTED = re.compile("/(?:" + "|".join(rf'(?<=\s{name}="/)' for name in _LINKS) + ")")
+_LINK_ENDS = tuple(f"{space}{name}" for name in LINKS for space in " \n")
 
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
@@ -157,11 +155,19 @@ def one(page: Page, found: jinja2.Environment) -> bytes:
     """One page as bytes, its links relative, so that the site works below any address."""
     html = found.get_template(page.template).render(page=page, **page.values)
     if page.url != "/404.html":
-        depth = page.url.count("/") - 1
-        html = _ROOTED.sub("../" * depth or "./", html)
-    if not sanitize.is_inert_page(html):
+        html = relative(html, "../" * (page.url.count("/") - 1) or "./")
+    data = html.encode("utf-8", "surrogatepass")
+    if not sanitize.is_inert_page(data):
         raise SiteError(page.url, expected="plain text", found="characters that hide or reorder text")
-    return html.encode()
+    return data
+
+
+def relative(html: str, up: str) -> str:
+    """A page whose links from the root begin with `up`, the way from the page to the root."""
+    pieces = html.split('="/')
+    return "".join(
+        [piece + ('="' + up if piece.endswith(_LINK_ENDS) else '="/') for piece in pieces[:-1]] + pieces[-1:]
+    )
 
 
 def _asset(urls: Mapping[str, str], name: str) -> str:

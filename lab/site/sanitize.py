@@ -114,8 +114,7 @@ _UNSAFE = re.compile(
 _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILED = re.compile(f"(?<={_MARKS}{{4}}){_MARKS}")
 _MARKUP = re.compile(r"<[A-Za-z/!?]")
-# printable to the language's tables, but unsafe here: what their UTF-8 holds
-_ODD_BYTES = (b"\xe1\x85", b"\xe3\x85\xa4", b"\xef\xb8", b"\xef\xbe\xa0", b"\xef\xbf", b"\xf3\xa0")
+_PLAIN = bytes((0x09, 0x0A, *range(0x20, 0x7F)))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 INTEGER_LIMIT = 1 << 63
 
@@ -134,14 +133,9 @@ def is_inert(text: str) -> bool:
     return not _UNSAFE.search(text)
 
 
-def is_inert_page(html: str) -> bool:
-    """The same of a page, where lines end; cheap for a page that has nothing odd."""
-    plain = html.replace("\n", "").replace("\u202f", "")
-    if plain.isprintable():
-        data = plain.encode()
-        if not any(odd in data for odd in _ODD_BYTES):
-            return True
-    return is_inert(html.replace("\n", " "))
+def is_inert_page(data: bytes) -> bool:
+    """The same of a page in UTF-8, where lines end; only what is not plain ASCII is looked at sign by sign."""
+    return is_inert(data.translate(None, _PLAIN).decode("utf-8", "surrogatepass"))
 
 
 def inert(text: str) -> str:

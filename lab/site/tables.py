@@ -19,10 +19,8 @@ PARQUET = "ledger.parquet"
 
 def rows(shelf: Shelf) -> list[dict[str, Any]]:
     """Every run, oldest first, every column of `lab.export.COLUMNS`; what was withheld is empty."""
-    return [
-        {name: _cell(data.field(entry.data, path)) for name, (path, _, _) in export.COLUMNS.items()}
-        for entry in shelf.entries
-    ]
+    paths = [(name, path.split(".")) for name, (path, _, _) in export.COLUMNS.items()]
+    return [{name: _cell(data.field(entry.data, path)) for name, path in paths} for entry in shelf.entries]
 
 
 def _cell(value: Any) -> Any:
