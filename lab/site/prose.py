@@ -23,7 +23,7 @@ from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
 from lab.errors import LabError, SiteError
-from lab.site import cite, sanitize, throughput
+from lab.site import cite, maths, sanitize, throughput
 from lab.site.book import Board, Book, Entry
 from lab.site.cite import Citation, Cited, NoRunYet
 from lab.site.coding import Coding
@@ -270,7 +270,7 @@ def _numbered() -> Callable[[re.Match[str]], str]:
 
 def _markdown() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.use(footnote_plugin).use(deflist_plugin)
+    parser.use(footnote_plugin).use(deflist_plugin).use(maths.formulas)
     return parser.use(anchors_plugin, min_level=2, max_level=3, slug_func=slugify)
 
 

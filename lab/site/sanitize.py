@@ -235,6 +235,8 @@ def csv_lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 _TAGS = {
     *("a", "abbr", "blockquote", "br", "code", "dd", "dl", "dt", "em", "h2", "h3", "h4", "hr", "kbd", "li", "ol", "p"),
     *("pre", "s", "section", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"),
+    *("math", "mrow", "mi", "mo", "mn", "mtext", "mspace", "msup", "msub", "msubsup", "msqrt", "mroot", "mfrac"),
+    *("munder", "mover", "munderover", "mtable", "mtr", "mtd"),
 }
 _ATTRIBUTES = {
     "a": {"href", "id", "class"},
@@ -250,6 +252,10 @@ _ATTRIBUTES = {
     "th": {"scope", "class"},
     "td": {"class"},
     "hr": {"class"},
+    "math": {"display"},
+    "mi": {"mathvariant"},
+    "mo": {"stretchy"},
+    "mspace": {"width"},
 }
 
 
