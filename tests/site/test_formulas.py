@@ -20,7 +20,7 @@ def test_a_formula_becomes_mathml_in_the_line_and_on_its_own() -> None:
 
 
 def test_prices_and_code_keep_their_dollar_signs() -> None:
-    assert "<math" not in shown("It costs 5$ or $10; `$HOME` is code.")
+    assert "<math" not in shown("`$HOME` is code; it costs 5$, or between $10 and $20.")
 
 
 def test_a_formula_cannot_bring_a_script_a_style_or_a_link() -> None:
