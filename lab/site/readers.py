@@ -72,7 +72,7 @@ def _drawing(charges: tuple[str, ...], width: float, *, wide: bool) -> Markup:
         lines = [head + " ×", tail] if tail else [head]
         for line, words in enumerate(lines):
             low = y + BOX / 2 + 5 + (line - (len(lines) - 1) / 2) * 18
-            parts.append(tag("text", words, class_="name", x=right + 8, y=low))
+            parts.append(tag("text", words, class_="words", x=right + 8, y=low))
     return tag(
         "svg",
         tag("title", "PoseNet reads both frames of a pair, SegNet the last one; the archive is charged by its bytes"),
@@ -84,5 +84,5 @@ def _drawing(charges: tuple[str, ...], width: float, *, wide: bool) -> Markup:
 
 
 def _box(text: str, x: float, y: float, width: float, kind: str) -> list[Markup]:
-    words = tag("text", text, class_="name", x=x + width / 2, y=y + BOX / 2 + 5, text_anchor="middle")
+    words = tag("text", text, class_="words", x=x + width / 2, y=y + BOX / 2 + 5, text_anchor="middle")
     return [tag("rect", class_=kind, x=x, y=y, width=width, height=BOX, rx=3.0), words]
