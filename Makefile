@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 setup"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(grep -m1 '^torch==' constraints.txt)" --editable '.[dev]'
+	$(BIN)/python -m lab.entropy  # compiles the class-map kernel once, ahead of its first use
 	@touch $@
 
 site: setup  ## one fresh experiment on the embedded contract, then the site in public/
