@@ -10,14 +10,14 @@ from lab.drive.noise import ramp, tap
 from lab.drive.sky import far_colour
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def bonnet_edge(look, u):  # type: ignore[no-untyped-def]
     """Row of the bonnet's far edge at column u (-1 to 1), as a share of the frame height from the top."""
     side = abs(u - look.bonnet_shift)
     return 1.0 - look.bonnet * (1.0 - 0.16 * side * side - 0.55 * ramp(0.80, 1.25, side))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def paint_bonnet(image, label, look, noise, grain, rot, lit, travel, time):  # type: ignore[no-untyped-def]
     """Paint the bonnet over the bottom of the frame.
 

@@ -23,7 +23,7 @@ REACH_M = 14.0
 """How far from its middle, along x and z together, a car darkens the ground."""
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def rounded_box(x, y, z, hx, hy, hz, radius):  # type: ignore[no-untyped-def]
     """Signed distance to a box with rounded edges."""
     qx, qy, qz = abs(x) - hx + radius, abs(y) - hy + radius, abs(z) - hz + radius
@@ -31,7 +31,7 @@ def rounded_box(x, y, z, hx, hy, hz, radius):  # type: ignore[no-untyped-def]
     return math.sqrt(ax * ax + ay * ay + az * az) + min(max(qx, max(qy, qz)), 0.0) - radius
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def wheel_distance(x, y, z, half_length, half_width, radius):  # type: ignore[no-untyped-def]
     """Signed distance to the four wheels."""
     wz = abs(z) - half_length * 0.60
@@ -41,7 +41,7 @@ def wheel_distance(x, y, z, half_length, half_width, radius):  # type: ignore[no
     return min(max(flat, side), 0.0) + math.sqrt(max(flat, 0.0) ** 2 + max(side, 0.0) ** 2)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def cabin_plan(car, hl, high):  # type: ignore[no-untyped-def]
     """(height of the waist, where the glasshouse's middle is along z, half its length at the waist)."""
     if car[7] < 0.5:
@@ -49,7 +49,7 @@ def cabin_plan(car, hl, high):  # type: ignore[no-untyped-def]
     return 0.60 * high, -0.24 * hl, 0.75 * hl
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def body_alone(car, hl, hw, high, x, y, z):  # type: ignore[no-untyped-def]
     """Signed distance to the body below the glass; of a lorry, to its box and chassis."""
     if car[7] > 1.5:
@@ -61,7 +61,7 @@ def body_alone(car, hl, hw, high, x, y, z):  # type: ignore[no-untyped-def]
     return rounded_box(x / tuck, y - (0.20 + 0.5 * (waist - 0.20)), z, hw, 0.5 * (waist - 0.20), hl, 0.16)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def cabin_alone(car, hl, hw, high, x, y, z):  # type: ignore[no-untyped-def]
     """Signed distance to the glasshouse, understated by a quarter since its sides lean."""
     waist, shift, length = cabin_plan(car, hl, high)
@@ -75,7 +75,7 @@ def cabin_alone(car, hl, hw, high, x, y, z):  # type: ignore[no-untyped-def]
     return cabin * 0.72
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def body_distance(car, x, y, z):  # type: ignore[no-untyped-def]
     """(signed distance to body, glasshouse, wheels), each in metres."""
     hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
@@ -85,7 +85,7 @@ def body_distance(car, x, y, z):  # type: ignore[no-untyped-def]
     return body, cabin_alone(car, hl, hw, high, x, y, z), wheel_distance(x, y, z, hl, hw, 0.33)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def nearest(car, x, y, z):  # type: ignore[no-untyped-def]
     """Signed distance to the whole car: the least of `body_distance`.
 
@@ -108,7 +108,7 @@ def nearest(car, x, y, z):  # type: ignore[no-untyped-def]
     return least
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def glass_at(car, x, y, z):  # type: ignore[no-untyped-def]
     """Whether a point of the cabin is window: between waist and roof, with pillars at the corners."""
     hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
@@ -126,7 +126,7 @@ def glass_at(car, x, y, z):  # type: ignore[no-untyped-def]
     return abs(x) < lean - 0.14 or abs(zc) < zh - 0.2
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def lamp_at(car, x, y, z):  # type: ignore[no-untyped-def]
     """(r, g, b, strength) of a lamp or plate at a point of the body; strength 0 where there is none."""
     hl, hw, high = car[4] * 0.5, car[5] * 0.5, car[6]
@@ -152,7 +152,7 @@ def lamp_at(car, x, y, z):  # type: ignore[no-untyped-def]
     return 0.0, 0.0, 0.0, -1.0
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def shade_car(car, look, noise, x, y, z, nx, ny, nz, dx, dy, dz, lit, time):  # type: ignore[no-untyped-def]
     """Linear RGB of a point of a car; normal and ray are in car axes, `lit` is the share of sun."""
     sine, cosine = car[2], car[3]
@@ -200,7 +200,7 @@ def shade_car(car, look, noise, x, y, z, nx, ny, nz, dx, dy, dz, lit, time):  # 
     return cr, cg, cb
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def slab(at, along, low, high):  # type: ignore[no-untyped-def]
     """Where along a ray one coordinate lies within bounds: (from, to) in metres; empty where from > to."""
     if abs(along) < 1e-12:
@@ -209,7 +209,7 @@ def slab(at, along, low, high):  # type: ignore[no-untyped-def]
     return min(a, b), max(a, b)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, cy, time):  # type: ignore[no-untyped-def]
     """Paint one car into linear RGB, class and depth maps."""
     sine, cosine = car[2], car[3]
@@ -281,7 +281,7 @@ def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, c
             depth[v, u] = t / unit
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def clear_way(cars, x, z):  # type: ignore[no-untyped-def]
     """How far |dx| + |dz| a ground point may move before `under_car` can differ from 1, in metres; may be < 0."""
     way = 1e9
@@ -290,7 +290,7 @@ def clear_way(cars, x, z):  # type: ignore[no-untyped-def]
     return way - REACH_M - CLEARLY_M
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def under_car(cars, x, z, sun_x, sun_z):  # type: ignore[no-untyped-def]
     """Share of light that cars leave on a ground point: a soft contact shadow and one cast by the sun."""
     light = 1.0

@@ -11,7 +11,7 @@ from lab.drive.noise import chance, ramp, tap
 ROAD, LINE, UNDRIVABLE, MOVABLE, OWN_CAR = 0, 1, 2, 3, 4
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def sun_share(look, shade, s, d):  # type: ignore[no-untyped-def]
     """Share of the sun that reaches a ground point, 0-1, from the drive's shadow map (half-metre cells)."""
     row = s * 2.0
@@ -27,7 +27,7 @@ def sun_share(look, shade, s, d):  # type: ignore[no-untyped-def]
     return 1.0 - look.shadow_depth * (top * (1.0 - u) + bottom * u)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def line_at(look, lines, noise, s, d):  # type: ignore[no-untyped-def]
     """(index of the lane line at this point or -1, how much paint is left 0-1)."""
     for k in range(lines.shape[0]):
@@ -41,7 +41,7 @@ def line_at(look, lines, noise, s, d):  # type: ignore[no-untyped-def]
     return -1, 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def asphalt(look, noise, grain, s, d, reach):  # type: ignore[no-untyped-def]
     """Reflectance factor of asphalt; detail fades where a pixel is larger than it."""
     tone = 1.0 + look.texture * 0.55 * (tap(noise, s * 0.22, d * 0.9) - 0.5)
@@ -72,7 +72,7 @@ def asphalt(look, noise, grain, s, d, reach):  # type: ignore[no-untyped-def]
     return max(0.2, tone)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def ground_colour(look, lines, noise, grain, shade, s, d, x, z, reach):  # type: ignore[no-untyped-def]
     """(linear RGB, class) of a ground point at road coordinates (s, d), world (x, z), `reach` metres away."""
     edge = 0.0

@@ -32,7 +32,7 @@ def grain_texture(rng: np.random.Generator) -> NDArray[np.float32]:
     return rng.random((SIDE, SIDE)).astype(np.float32)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def tap(texture, x, y):  # type: ignore[no-untyped-def]
     """Texture value at real coordinates, bilinear, wrapping every 256 cells."""
     column = np.floor(x)
@@ -48,7 +48,7 @@ def tap(texture, x, y):  # type: ignore[no-untyped-def]
     return top * (1.0 - fy) + bottom * fy
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def ramp(low, high, x):  # type: ignore[no-untyped-def]
     """Smooth step from 0 at `low` to 1 at `high`."""
     t = (x - low) / (high - low)
@@ -56,7 +56,7 @@ def ramp(low, high, x):  # type: ignore[no-untyped-def]
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def chance(a, b):  # type: ignore[no-untyped-def]
     """A repeatable number in 0-1 of two integers."""
     h = (a * 374761393 + b * 668265263) & 0x7FFFFFFF

@@ -34,7 +34,7 @@ def lay_path(rng: np.random.Generator, length_m: float, bend: float) -> FloatArr
     return np.stack([x, z, np.sin(heading), np.cos(heading), curvature], axis=1)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def place(path, s, d):  # type: ignore[no-untyped-def]
     """World (x, z) and (sine, cosine) of the heading at road coordinates."""
     row = min(max(s / STEP_M, 0.0), path.shape[0] - 2.0)
@@ -47,7 +47,7 @@ def place(path, s, d):  # type: ignore[no-untyped-def]
     return x + d * cosine, z - d * sine, sine, cosine
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def locate(path, x, z, guess):  # type: ignore[no-untyped-def]
     """Road coordinates (s, d) of a ground point, by two Newton steps from a guess of s."""
     s = guess

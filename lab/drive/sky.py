@@ -9,7 +9,7 @@ from numba import njit
 from lab.drive.noise import ramp, tap
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def sky_colour(look, noise, dx, dy, dz, time):  # type: ignore[no-untyped-def]
     """Linear RGB of the sky in a unit direction; `dy` up."""
     up = max(dy, 0.0)
@@ -40,7 +40,7 @@ def sky_colour(look, noise, dx, dy, dz, time):  # type: ignore[no-untyped-def]
     return r, g, b
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def far_colour(look, noise, grain, dx, dy, dz, time):  # type: ignore[no-untyped-def]
     """Linear RGB of the sky or of the ridge that hides it, in a unit direction."""
     if dy < look.hill_top:
