@@ -38,7 +38,6 @@ def landing(
     past: tuple[list[Era], list[tuple[str, int]]] = ([], []),
     offers: Sequence[Offer] = (),
     small: Mapping[str, str] | None = None,
-    packed: bool = False,
 ) -> Page:
     """The front page: the frontier, what the score means, every run, how it got here.
 
@@ -46,7 +45,6 @@ def landing(
         past: the eras of the public record, and the repositories that it was read from.
         offers: the runs that the explorer may show, those of the atlas first.
         small: address of the small still by that of its poster.
-        packed: does the packet of the frontier lie beside the pages?
     """
     best = board.frontier if board else None
     compared = [entry for entry in (best, board.start if board else None) if entry]
@@ -75,7 +73,6 @@ def landing(
         "offers": {offer.entry.id: offer for offer in offers},
         "shown": [offer for offer in offers if offer.pane][:2],
         "beats": against.pairs(board)[:2],
-        "packed": packed,
         "turns": lineage.turning_points(board) if board else [],
     }
     return Page(

@@ -146,16 +146,7 @@ def make(
     small, thumbnails = stills.small(pages.stills(board, media), files)
     files |= thumbnails
     planned = [
-        pages.landing(
-            book,
-            board,
-            media,
-            texts["notebook"],
-            (eras.load(past), eras.references(past)),
-            offered,
-            small,
-            "packet/evaluation.json" in packet.files,
-        ),
+        pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past)), offered, small),
         *pages.ledgers(book),
         *([sheet("/status/", status=standing, file=status.FILE, shown=status.SHOWN)] if standing else []),
         *pages.runs(book, media, files),
