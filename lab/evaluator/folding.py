@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def fold_norms(network: nn.Module) -> nn.Module:
@@ -24,11 +24,17 @@ def fold_norms(network: nn.Module) -> nn.Module:
         for name, child in children:
             pair = isinstance(before, nn.Conv2d) and isinstance(child, nn.BatchNorm2d)
             if pair and before.out_channels == child.num_features:
-                folded = fuse_conv_bn_eval(before, child)
-                before.weight, before.bias = folded.weight, folded.bias
+                before.weight, before.bias = _fused(before, child)
                 setattr(parent, name, _activation(child))
             before = child
     return network.requires_grad_(False)
+
+
+def _fused(conv: nn.Conv2d, norm: Any) -> tuple[nn.Parameter, nn.Parameter]:
+    """Weight and bias of a convolution with a norm after it, computed in float64 and rounded once."""
+    statistics = (norm.running_mean.double(), norm.running_var.double(), norm.eps)
+    weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics, norm.weight.double(), norm.bias.double())
+    return weight, nn.Parameter(bias.to(weight.dtype), requires_grad=False)
 
 
 def _activation(norm: nn.Module) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
@@ -31,3 +33,16 @@ def test_a_norm_is_folded_with_its_activation_kept() -> None:
     before = network(x)
     torch.testing.assert_close(folding.fold_norms(network)(x), before, rtol=0, atol=1e-12)
     assert [type(layer).__name__ for layer in network] == ["Conv2d", "SiLU", "Conv2d", "Identity"]
+
+
+def test_a_folded_weight_is_rounded_once() -> None:
+    """It is the float32 nearest to what float64 gives, so that folding adds as little rounding as it can."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(5, 64, 3), nn.BatchNorm2d(64)).eval()
+    norm = network[1]
+    for values, low in ((norm.running_mean, -1.0), (norm.running_var, 0.5), (norm.weight.data, 0.5)):
+        values.uniform_(low, 2.0)
+    exact = folding.fold_norms(copy.deepcopy(network).double())[0]
+    rounded = folding.fold_norms(network)[0]
+    assert rounded.weight.dtype == rounded.bias.dtype == torch.float32
+    assert torch.equal(rounded.weight, exact.weight.float()) and torch.equal(rounded.bias, exact.bias.float())
