@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site serve preview deploy test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy bench-search clean
+.PHONY: help setup site serve preview deploy test test-slow test-cluster test-browser check bench bench-evaluator bench-train bench-inflate bench-streams bench-entropy bench-search bench-site clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,7 +62,7 @@ check: setup  ## lint and types
 	$(BIN)/ruff format --check lab tests build.py
 	$(BIN)/mypy
 
-bench: bench-evaluator bench-train bench-streams bench-entropy bench-search  ## every side-by-side measurement
+bench: bench-evaluator bench-train bench-streams bench-entropy bench-search bench-site  ## every side-by-side measurement
 
 bench-evaluator: setup  ## the official evaluator against the contest's own loop, on random weights
 	$(BIN)/python tests/benchmarks/bench_evaluator.py --inexact --json ledgers/benchmarks/evaluator.json
@@ -81,6 +81,9 @@ bench-streams: setup  ## poses, weights, latents and selectors beside their entr
 
 bench-search: setup  ## ranking, overhead of a dispatch, and two workers against one
 	$(BIN)/python tests/benchmarks/bench_search.py --json ledgers/benchmarks/search.json
+
+bench-site: setup  ## pages per second beside Pelican and MkDocs, and how a build grows with its ledger
+	$(BIN)/python tests/benchmarks/bench_site.py --json ledgers/benchmarks/site.json
 
 clean:  ## remove what can be made again: public/ and .cache/
 	rm -rf .cache
