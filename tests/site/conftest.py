@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import shelf
 
-from lab.site import check, clips, intake, plan, render, search, tables
+from lab.site import check, clips, data, intake, interactive, leaks, plan, render, search, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, SOURCE = ROOT / "templates", ROOT / "site_src"
@@ -29,9 +29,11 @@ def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     """What build.py does up to writing: book, plan, checked tree."""
     shelves = intake.load(source, ledgers)
     media = clips.prepare(shelves, cache, lambda *_: None)
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves))
+    script = interactive.script()
+    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves) | script)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=cache))
-    return Built(book=shelves, plan=planned, tree=tree, facts=check.check(tree), media=media)
+    gate = leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()})
+    return Built(book=shelves, plan=planned, tree=tree, facts=check.check(tree, gate), media=media, gate=gate)
 
 
 @pytest.fixture(scope="session")

@@ -214,9 +214,9 @@ def test_media_of_our_own_writers_carry_nothing(built: SimpleNamespace) -> None:
 def test_a_canary_stops_a_whole_built_site_and_nothing_else_does(built: SimpleNamespace) -> None:
     """The same tree passes without the plant, so the gate fails for the plant alone."""
     name = next(name for name in built.tree if name.endswith("report.txt"))
-    check.check(built.tree)
+    check.check(built.tree, built.gate)
     with pytest.raises(LeakFound, match=r"report\.txt:2 absolute path"):
-        check.check({**built.tree, name: f"fine\n{PATH}\n".encode()})
+        check.check({**built.tree, name: f"fine\n{PATH}\n".encode()}, built.gate)
 
 
 def test_a_remark_in_a_text_cannot_switch_a_detector_off() -> None:
