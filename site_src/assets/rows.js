@@ -59,11 +59,13 @@ for (const table of document.querySelectorAll("table[data-index]")) {
       if (words.every((word) => texts[index].includes(word)) && (verdict.selectedIndex === 0 || rows[index][5] === verdict.value)) order.push(index);
     }
     const at = column === 0 ? 1 : column + 1;
-    const compare = NUMBER.has(at) ? (a, b) => a - b : (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-    order.sort((a, b) => {
-      const x = rows[a][at], y = rows[b][at];
-      return x === null || y === null ? (x === null) - (y === null) : direction * compare(x, y) || a - b;
-    });
+    const keys = rows.map((row) => row[at]);
+    if (NUMBER.has(at)) {
+      const values = Float64Array.from(keys, (value) => (value === null ? Infinity : direction * value));  // nothing comes last
+      order.sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b));
+    } else {
+      order.sort((a, b) => (keys[a] < keys[b] ? -direction : keys[a] > keys[b] ? direction : a - b));
+    }
     page = 0;
     draw();
   };
