@@ -301,6 +301,7 @@ def kill_writers(root: Path, made: Contract, kills: int, seed: int) -> None:
     """
     chance = random.Random(seed)
     promised: set[str] = set()
+    awaited = 0
     pace = 0.02
     for number in range(kills):
         process = writer(root, 10_000 * (number + 1), 1_000)
@@ -308,6 +309,7 @@ def kill_writers(root: Path, made: Contract, kills: int, seed: int) -> None:
         assert process.stdout is not None
         started, whole = time.monotonic(), chance.randrange(3)
         promised |= {process.stdout.readline().strip() for _ in range(whole)}
+        awaited += whole
         pace = (time.monotonic() - started) / whole if whole else pace
         time.sleep(chance.uniform(0.0, 1.5 * pace))
         os.kill(process.pid, signal.SIGKILL)
@@ -321,7 +323,7 @@ def kill_writers(root: Path, made: Contract, kills: int, seed: int) -> None:
     enter(ledger, made, "afterwards")  # the lock is free and the sweep has its chance
     runs = ledger.runs(made)
     assert promised <= {run.id for run in runs}
-    assert len(promised) > kills // 2
+    assert len(promised) >= awaited > kills // 4  # records were written, and one told of is told of once
     found = audit.verify(root)
     assert found.records == len(runs)
     # A process may die between its evidence and its record; that evidence is a stray, never half a record.
