@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from lab.custody import sha256_bytes
 from lab.site import svg
 from lab.site.svg import Axis, Box, tag
 
 WIDE = (960.0, 460.0)
 NARROW = (380.0, 400.0)
 TONES = ("tone-a", "tone-b", "tone-c", "tone-d", "tone-e")  # of lines that stand beside each other
+ANCHOR = 80  # characters of an anchor, before a digest
 TICK_CHARACTER, TICK_GAP = 7.4, 3.0  # px of a digit, px between two texts of an axis
 STRONG = ("frontier-line", "main-line", "other-line")
 Place = Callable[[float, float], tuple[float, float]]
@@ -90,8 +92,14 @@ class Chart:
 
     @property
     def name(self) -> str:
-        """What its interactive view is called: its title in lower case, words joined by dashes."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "figure"
+        """What its interactive view is called, and the file of its traces: an anchor of its title."""
+        return anchor(self.title)
+
+
+def anchor(text: str) -> str:
+    """Text as a part of an id or of a file's name: short, lower case, dashes, and its digest where that says less."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return slug if slug == text and len(slug) <= ANCHOR else f"{slug[:ANCHOR]}-{sha256_bytes(text.encode())[:6]}"
 
 
 class Drawing(NamedTuple):

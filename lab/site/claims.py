@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import data
+from lab.site import charts, data
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.captions import link
@@ -101,7 +101,7 @@ def of_families(board: Board | None, files: Mapping[str, Content]) -> list[Claim
         )
         claims.append(
             Claim(
-                key=f"best-of-{entry.run.family}",
+                key=f"best-of-{charts.anchor(entry.run.family)}",
                 title=f"The best of {entry.run.family}" + (", and the frontier" if place == 0 else ""),
                 html=html,
                 runs=(entry,),

@@ -68,7 +68,7 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     price = board.contract.formula.byte_price(board.contract.source.bytes)
     lines = [_rate_floor(x, y, price), Line(points=_staircase(board, x, y), kind="frontier-line", step=True)]
     chart = Chart(
-        key=f"{'focus' if focus else 'score-vs-bytes'}-{board.axis}",
+        key=f"{'focus' if focus else 'score-vs-bytes'}-{charts.anchor(board.axis)}",
         title=f"Score against archive bytes{', the better half' if focus else ''}, {board.contract.name}, {board.axis}",
         x=x,
         y=y,
@@ -121,7 +121,7 @@ def trajectory(board: Board) -> Figure | None:
     beyond = [mark for mark in marks if mark.y > y.hi]
     marks = [replace(mark, name=mark.tip.partition(":")[0]) if mark in beyond else mark for mark in marks]
     chart = Chart(
-        key=f"trajectory-{board.axis}",
+        key=f"trajectory-{charts.anchor(board.axis)}",
         title=f"Lines of descent and side branches, {board.contract.name}, {board.axis}",
         x=svg.Axis(label="step on the line", lo=places[0] - 0.45, hi=end + 0.45),
         y=y,

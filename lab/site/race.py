@@ -199,7 +199,7 @@ def _families(board: Board, ranked: list[Entry]) -> Figure:
         points = (*steps[family], (end, steps[family][-1][1]))
         lines.append(Line(points=points, kind=tone, step=True))
     chart = Chart(
-        key=f"race-families-{board.axis}",
+        key=f"race-families-{charts.anchor(board.axis)}",
         title=f"Best of each codec family so far, {board.contract.name}, {board.axis}",
         x=svg.Axis(label="ranked runs recorded so far", lo=0.0, hi=end),
         y=svg.padded([entry.total for entry in lowest.values()] + [y for s in steps.values() for _, y in s],
