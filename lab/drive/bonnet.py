@@ -17,7 +17,7 @@ def bonnet_edge(look, u):  # type: ignore[no-untyped-def]
     return 1.0 - look.bonnet * (1.0 - 0.16 * side * side - 0.55 * ramp(0.80, 1.25, side))
 
 
-@njit(cache=True, forceinline=True)
+@njit(cache=True)
 def paint_bonnet(image, label, look, noise, grain, rot, lit, travel, time):  # type: ignore[no-untyped-def]
     """Paint the bonnet over the bottom of the frame.
 

@@ -209,7 +209,7 @@ def slab(at, along, low, high):  # type: ignore[no-untyped-def]
     return min(a, b), max(a, b)
 
 
-@njit(cache=True, forceinline=True)
+@njit(cache=True)
 def paint_car(image, label, depth, look, noise, car, lit, eye, rot, focal, cx, cy, time):  # type: ignore[no-untyped-def]
     """Paint one car into linear RGB, class and depth maps."""
     sine, cosine = car[2], car[3]

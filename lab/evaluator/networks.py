@@ -37,8 +37,7 @@ class Conv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv(x)
-        # nothing but the rectifier keeps what the norm gives, so training writes over it
-        return F.relu(x) if self.norm is None else F.relu(self.norm(x), inplace=True)
+        return F.relu(x if self.norm is None else self.norm(x))
 
 
 class SmallSegNet(nn.Module):

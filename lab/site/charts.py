@@ -99,7 +99,9 @@ class Chart:
 def anchor(text: str) -> str:
     """Text as a part of an id or of a file's name: short, lower case, dashes, and its digest where that says less."""
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return slug if slug == text and len(slug) <= ANCHOR else f"{slug[:ANCHOR]}-{sha256_bytes(text.encode())[:6]}"
+    return (
+        slug if text and slug == text and len(slug) <= ANCHOR else f"{slug[:ANCHOR]}-{sha256_bytes(text.encode())[:6]}"
+    )
 
 
 class Drawing(NamedTuple):

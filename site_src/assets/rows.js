@@ -61,7 +61,7 @@ for (const table of document.querySelectorAll("table[data-index]")) {
     const at = column === 0 ? 1 : column + 1;
     const keys = rows.map((row) => row[at]);
     if (NUMBER.has(at)) {
-      const values = Float64Array.from(keys, (value) => (value === null ? Infinity : direction * value));  // nothing comes last
+      const values = Float64Array.from(keys, (value) => (value === null ? Infinity : direction * value)); // nothing comes last
       order.sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b));
     } else {
       order.sort((a, b) => (keys[a] < keys[b] ? -direction : keys[a] > keys[b] ? direction : a - b));

@@ -10,7 +10,7 @@ thrown away. Processor time, of all processes of a builder together, hardly move
 time does.
 
 Then ledgers of several lengths are built, and built again with one record more. Peak memory is that of the largest
-process.
+process. A length beyond the defaults has to be asked for: what a host would refuse is rendered before it is counted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from lab.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = ("pelican", "mkdocs")
-RUNS, TURNS, SIZES = 1_000, 3, (100, 1_000, 10_000, 100_000)
+RUNS, TURNS, SIZES = 1_000, 3, (100, 1_000, 10_000)
 BAR, BAR_RUNS, BAR_SECONDS, BAR_REBUILD_S, BAR_FILES, BAR_MEMORY = 5.0, 10_000, 10.0, 1.0, 20_000, 1_000_000_000
 _BUILD = "import sys, pathlib, build; build.CACHE = pathlib.Path(sys.argv.pop(1)); sys.exit(build.main())"
 _PELICAN = """

@@ -61,6 +61,13 @@ def test_every_figure_outside_of_single_runs_leads_to_its_view_and_the_view_back
         assert json.loads(data.read(built.tree[file]))["data"]
 
 
+@pytest.mark.parametrize("text", ["<style>*{}</style>", "../../etc", 'cpu" onclick=x', "CPU", "cpu!", "x" * 5_000, ""])
+def test_an_anchor_is_short_and_plain_and_two_texts_have_two(text: str) -> None:
+    found = charts.anchor(text)
+    assert re.fullmatch(r"[a-z0-9-]{1,90}", found)
+    assert found not in {charts.anchor("cpu"), charts.anchor(text + "!")} and charts.anchor("cpu") == "cpu"
+
+
 def test_two_drawings_of_one_name_are_refused() -> None:
     pages = [
         interactive.Page(url=f"/{end}/", template="page.html", title=end, description=end, context={"figure": figure})
