@@ -20,12 +20,12 @@ from hypothesis.extra import numpy as arrays
 from lab import archive, codecs, experiment, recipe
 from lab.bitstream import Bitstream
 from lab.codecs.base import SourceClip, silent
-from lab.codecs.implicit import decode, dual, fields, judge, packing, polish, published
+from lab.codecs.implicit import decode, dual, fields, judge, packing, places, polish, published
 from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit.clip import Clip
 from lab.codecs.implicit.content import Content, Head
-from lab.codecs.implicit.encode import params_of
 from lab.codecs.implicit.model import Decoder, Shape, published_shape, tensor_shapes
+from lab.codecs.implicit.params import params_of
 from lab.codecs.judge import ARCHIVE_BYTES, answers_of
 from lab.codecs.pixels import rounded
 from lab.contract import Contract
@@ -360,13 +360,87 @@ def test_a_correction_is_kept_only_where_the_real_score_falls(
     assert dear.validation(kept).score <= dear.validation(content).score
 
 
+def test_codes_of_a_field_move_only_where_the_real_score_falls(clip: SourceClip, toy: Contract, tmp_path: Path) -> None:
+    made = codecs.get("implicit").encode(elsewhere(clip, tmp_path), asked('field = "shares"\nfold = 2'), silent)
+    segnet, posenet = networks.load(toy)
+    known = answers_of(clip, segnet, posenet, silent)
+    content = syntax.read(made.payload)
+    cheap, dear = (
+        judge.Judge(known, segnet, posenet, replace(toy, source=replace(toy.source, bytes=n_bytes)))
+        for n_bytes in (10**12, 100)
+    )
+    moved = places.sweep(content, cheap, silent)
+    assert (moved.fields != content.fields).any() and np.abs(moved.fields - content.fields).max() == 1
+    assert cheap.validation(moved).score < cheap.validation(content).score
+    kept = places.sweep(content, dear, silent)
+    assert dear.validation(kept).score <= dear.validation(content).score
+    assert places.sweep(content, cheap, silent).fields.tolist() == moved.fields.tolist()
+
+
+def test_a_polish_that_was_cut_off_goes_on_to_the_same_bytes(clip: SourceClip, tmp_path: Path) -> None:
+    text = asked('field = "shares"\nfold = 2\nfield_polish = 2\nlatent_polish = 1')
+    whole = codecs.get("implicit").encode(elsewhere(clip, tmp_path), text, silent)
+    kept = sorted(path.name for path in tmp_path.glob("*.bin"))
+    assert [name.rpartition("-")[0] for name in kept] == ["field-polish-1", "field-polish-2", "latent-polish-1"]
+    (tmp_path / kept[1]).unlink()
+    asked_again: list[str] = []
+    again = codecs.get("implicit").encode(
+        elsewhere(clip, tmp_path), text, lambda stage, _done, _total: asked_again.append(stage)
+    )
+    assert again.payload == whole.payload
+    assert "field polish" in asked_again and "latent polish" not in asked_again
+
+
+def test_the_price_of_a_step_is_what_the_estimate_grows_by() -> None:
+    """Scales are held for a price and follow for the estimate, so the two agree closely and not exactly."""
+    generator = torch.Generator().manual_seed(5)
+    slow = torch.rand((20, 2, 12, 16), generator=generator).cumsum(dim=0).mul(0.6).round()
+    steps = fields.step_bits(slow)
+    index = torch.arange(len(slow))
+    before = float(fields.estimated_bits(slow, index))
+    prices, grown = [], []
+    for place in torch.randperm(slow.numel(), generator=generator)[:60].tolist():
+        for row, move in enumerate((-1.0, 1.0)):
+            changed = slow.flatten().clone()
+            changed[place] += move
+            grown.append(float(fields.estimated_bits(changed.view_as(slow), index)) - before)
+            prices.append(float(steps[row].flatten()[place]))
+    assert np.corrcoef(prices, grown)[0, 1] > 0.9
+    assert np.median(np.abs(np.subtract(prices, grown))) < 0.25 * np.median(np.abs(grown))
+
+
+@pytest.mark.parametrize("origin", [(0, 0), (1, 3), (3, 2)])
+def test_a_window_holds_its_own_cell_and_no_pixel_twice(origin: tuple[int, int]) -> None:
+    cells, side = (10, 13), 8
+    each = torch.zeros((1, cells[0] * side, cells[1] * side))
+    for row in range(origin[0], cells[0], places.PITCH):
+        for column in range(origin[1], cells[1], places.PITCH):
+            each[0, row * side : (row + 1) * side, column * side : (column + 1) * side] = 1.0 + row * 100 + column
+    found = places.windows(each, cells, origin)[0] / side**2
+    rows, columns = range(origin[0], cells[0], places.PITCH), range(origin[1], cells[1], places.PITCH)
+    assert found.tolist() == [[1.0 + row * 100 + column for column in columns] for row in rows]
+
+
+def test_finer_fields_draw_the_same_frames(clip: SourceClip, tmp_path: Path) -> None:
+    made = codecs.get("implicit").encode(elsewhere(clip, tmp_path), asked('field = "shares"\nfold = 2'), silent)
+    content = syntax.read(made.payload)
+    frames = []
+    for finer in (1, 3):
+        model = Clip(content.head.shape, N_PAIRS, "waves")
+        model.take(content, finer)
+        frames.append(model(torch.arange(N_PAIRS)))
+    assert float(model.fields.abs().max()) == 3 * np.abs(content.fields).max()
+    torch.testing.assert_close(frames[0], frames[1])
+
+
 def test_the_pose_network_reaches_every_latent(clip: SourceClip, stream: Bitstream, toy: Contract) -> None:
     """The conversion of the public evaluator cuts gradients silently; ours must not."""
     segnet, posenet = networks.load(toy)
     known = answers_of(clip, segnet, posenet, silent)
     free = replace(toy, formula=replace(toy.formula, segnet=0.0))
     slopes = judge.Judge(known, segnet, posenet, free).slopes(syntax.read(stream.payload), 1e-3, 0.3)
-    assert (slopes.abs().sum(dim=0) > 0.0).all()
+    assert slopes.fields is None
+    assert (slopes.latents.abs().sum(dim=0) > 0.0).all()
 
 
 def test_training_against_both_decodes_reports_every_axis(clip: SourceClip, tmp_path: Path) -> None:
@@ -401,6 +475,8 @@ def test_rows_of_the_latents_are_dimensions() -> None:
         ("widht = 3", "widths"),
         ("latent_dim = 200", "126"),
         ('scheme = "fp4"', "int8"),
+        ("field_polish = 1", "takes fields"),
+        ('field = "shares"\nfiner = 2', "of a start"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_with_the_reason(params: str, complaint: str) -> None:

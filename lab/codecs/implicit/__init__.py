@@ -60,7 +60,7 @@ class Implicit:
 
     def check(self, recipe: Recipe) -> None:
         """Return only if the recipe's parameters and stages make sense; raises RecipeError."""
-        from lab.codecs.implicit.encode import params_of
+        from lab.codecs.implicit.params import params_of
 
         params_of(recipe)
 

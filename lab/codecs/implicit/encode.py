@@ -8,138 +8,39 @@ them. Every candidate is scored from its payload, parsed and decoded, never from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lab import custody
 from lab.bitstream import Bitstream
 from lab.codecs.base import Monitor, SourceClip
-from lab.codecs.implicit import dual, fields, parts, polish
+from lab.codecs.implicit import dual, fields, parts, places, polish
 from lab.codecs.implicit import format as syntax
 from lab.codecs.implicit.clip import Clip
 from lab.codecs.implicit.content import Content, Head
 from lab.codecs.implicit.judge import Judge
-from lab.codecs.implicit.model import Shape
+from lab.codecs.implicit.params import Params, head_of, params_of
 from lab.codecs.implicit.parts import blind
 from lab.codecs.implicit.report import Report
 from lab.codecs.judge import answers_of
 from lab.codecs.standins import Brisk, Silent
-from lab.contract import Contract
 from lab.errors import RecipeError, RoundTripMismatch
 from lab.evaluator import networks
-from lab.recipe import Recipe, fill
-from lab.training import compute, progress, schedule
+from lab.recipe import Recipe
+from lab.store import write_atomic
+from lab.training import compute, progress
 from lab.training.config import TrainConfig
 from lab.training.optim import QUANTIZER
 from lab.training.progress import Validation
 from lab.training.quantize import Quantized
-from lab.training.schedule import Stage
 from lab.training.targets import Targets
 from lab.training.trainer import Trainer
-from lab.video import resample
 
 _LATENTS, _FIELDS, _DECODER = "latents", "fields", "decoder."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Params:
-    """What a recipe of this family sets, beside its `[[stages]]`.
-
-    Attributes:
-        widths: channels before each stage and after the last.
-        kernels: side of each stage's convolution; one stage each, every one doubles the grid, as a shuffled head does.
-        latent_dim: numbers per pair.
-        rank, refine, modulated, shuffled, activation: see `model.Shape`.
-        field: whether each pair has a field, and that it starts as shares of classes; see `fields`.
-        fold, levels: rows of a field per row of the stem's grid; the largest code that a field starts with.
-        field_rate: factor on the learning rate of fields.
-        latent_start: latents begin as slow waves along time, or as noise.
-        latent_rate, step_rate: factors on the learning rates of latents, and of the quantizer's steps and depths.
-        up: from the model grid to the frame; training goes through the same up-sampler.
-        decodes: whether training knows the evaluator's decode of the source, or a second one with repeated chroma too.
-        noisy: whether training moves pixels by up to one grey level; see `dual`.
-        scheme, bits: how weights and latents are quantized, see `lab.training.quantize`.
-        networks: precision of the frozen networks while training; scores are always taken in float32.
-        validate_every: training steps between two scores.
-        start: id of a run of the parent, whose weights, latents and fields training begins with.
-        shared: how many leading stages are trained once for every recipe that begins with them.
-        latent_polish: rounds of trying latent codes one up or down on the real metric.
-        sidecar: whether corrections per pair are tried on the real metric.
-        constants: whether channel biases and the latents' scale are tried on the real metric.
-    """
-
-    widths: tuple[int, ...]
-    kernels: tuple[int, ...] = (3, 3, 3, 3, 3)
-    latent_dim: int = 16
-    rank: int = 6
-    refine: int = 0
-    modulated: bool = False
-    shuffled: bool = False
-    activation: Literal["sin", "gelu"] = "sin"
-    field: Literal["none", "shares"] = "none"
-    fold: int = 1
-    levels: int = 4
-    field_rate: float = 1.0
-    latent_start: Literal["waves", "noise"] = "waves"
-    latent_rate: float = 5.0
-    step_rate: float = 0.1
-    up: Literal["aligned", "bicubic"] = "aligned"
-    decodes: Literal["evaluator", "both"] = "evaluator"
-    noisy: bool = False
-    scheme: Literal["int8-tensor", "int8-channel", "lsq", "lsq-channel", "depth"] = "lsq"
-    bits: int = 8
-    networks: Literal["float32", "bfloat16"] = "float32"
-    validate_every: int = 500
-    start: str = ""
-    shared: int = 0
-    latent_polish: int = 0
-    sidecar: bool = False
-    constants: bool = False
-
-    def __post_init__(self) -> None:
-        if self.validate_every < 1 or min(self.latent_polish, self.shared) < 0:
-            raise ValueError("validate_every is positive, latent_polish and shared not negative")
-        if not all(0.0 < rate <= 100.0 for rate in (self.latent_rate, self.step_rate, self.field_rate)):
-            raise ValueError("latent_rate, field_rate and step_rate are above 0 and at most 100")
-        if not 1 <= self.levels <= 100:
-            raise ValueError("levels are 1 to 100")
-        if max(self.widths, default=0) > 255 or max(self.latent_dim, self.rank, self.refine) > 126:
-            raise ValueError("widths reach 255; latent_dim, rank and refine 126")
-        self.shape((1, 1), 5)
-
-    def shape(self, grid: tuple[int, int], n_classes: int) -> Shape:
-        """The decoder over this grid."""
-        return Shape(
-            kind="lean",
-            latent_dim=self.latent_dim,
-            grid=grid,
-            widths=self.widths,
-            kernels=self.kernels,
-            rank=self.rank,
-            refine=self.refine,
-            modulated=self.modulated,
-            shuffled=self.shuffled,
-            planes=n_classes - 1 if self.field == "shares" else 0,
-            fold=self.fold if self.field == "shares" else 1,
-            activation=self.activation,
-        )
-
-
-def params_of(recipe: Recipe) -> tuple[Params, tuple[Stage, ...]]:
-    """The recipe's parameters and stages, checked.
-
-    Raises:
-        RecipeError: a key is unknown or missing, a value does not fit, or no stage trains on the networks.
-    """
-    where = f"recipe {recipe.name!r}"
-    params = fill(Params, recipe.params, where)
-    found = schedule.stages(recipe.stages, where)
-    if blind(found[-1]):
-        raise RecipeError(where, expected="a last stage that the networks judge", found=f"stage {found[-1].name!r}")
-    return params, found
 
 
 def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
@@ -152,7 +53,7 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
     """
     params, _ = params_of(recipe)
     contract = source.contract
-    head = _head(params, contract, f"recipe {recipe.name!r}")
+    head = head_of(params, contract, f"recipe {recipe.name!r}")
     with compute.one_thread():
         segnet, posenet = networks.load(contract)
         known = answers_of(source, segnet, posenet, monitor)
@@ -162,7 +63,7 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
         packed = _train(source, recipe, head, judge, second if params.decodes == "both" else None, report, monitor)
         content = content_of(head, packed)
         for name, step in _polishing(params):
-            content = step(content, judge, monitor)
+            content = _once(step, name, content, judge, report.folder, monitor)
             report.add(name, judge.validation(content))
         report.write()
         if second is not None:
@@ -172,38 +73,27 @@ def encode(source: SourceClip, recipe: Recipe, monitor: Monitor) -> Bitstream:
     return bitstream
 
 
-def _polishing(params: Params) -> Iterator[tuple[str, Callable[[Content, Judge, Monitor], Content]]]:
+Polish = Callable[[Content, Judge, Monitor], Content]
+
+
+def _once(step: Polish, name: str, content: Content, judge: Judge, folder: Path, monitor: Monitor) -> Content:
+    """What a step of polishing makes of a content; a run that was cut off finds it beside its checkpoints."""
+    digest = custody.sha256_bytes(syntax.write(content).payload)
+    kept = folder / f"{name.replace(' ', '-')}-{digest[:16]}.bin"
+    if not kept.is_file():
+        write_atomic(kept, syntax.write(step(content, judge, monitor)).payload)
+    return syntax.read(kept.read_bytes())
+
+
+def _polishing(params: Params) -> Iterator[tuple[str, Polish]]:
+    for number in range(params.field_polish):
+        yield f"field polish {number + 1}", places.sweep
     for number in range(params.latent_polish):
         yield f"latent polish {number + 1}", polish.latents
     if params.sidecar:
         yield "side-car", polish.sidecar
     if params.constants:
         yield "decode constants", polish.constants
-
-
-def _head(params: Params, contract: Contract, where: str) -> Head:
-    n_classes = len(contract.classes)
-    scale = params.shape((1, 1), n_classes).scale
-    if any(side % scale for side in contract.model_size):
-        raise RecipeError(
-            where,
-            expected=f"a model grid of multiples of {scale}, the scale of the decoder",
-            found=f"{contract.model_size[0]}x{contract.model_size[1]}",
-            fix="use fewer stages",
-        )
-    if params.up == "aligned":
-        try:
-            resample.aligned_up(torch.zeros(contract.model_size, dtype=torch.uint8), contract.frame_size)
-        except ValueError as error:
-            raise RecipeError(where, found=str(error), fix='set up = "bicubic"') from None
-    return Head(
-        size=contract.frame_size,
-        n_pairs=contract.n_pairs,
-        up=params.up,
-        shape=params.shape((contract.model_size[0] // scale, contract.model_size[1] // scale), n_classes),
-        granularity="tensor" if params.scheme in ("lsq", "int8-tensor") else "row",
-        step_kind="exponent" if params.scheme == "depth" else "half",
-    )
 
 
 def _train(
@@ -224,7 +114,7 @@ def _train(
         codes = fields.shares(judge.known.classes, head.shape.planes + 1, head.shape.field[1:], params.levels)
         model.fields.data.copy_(codes.reshape(-1))
     if params.start:
-        model.take(_start(source.start, head, f"recipe {recipe.name!r}"))
+        model.take(_start(source.start, head, f"recipe {recipe.name!r}"), params.finer)
     known = judge.known if second is None else dual.joined(judge.known, second)
     index = (torch.arange(known.n_pairs) % head.n_pairs,)
 
@@ -258,7 +148,7 @@ def _train(
         extra = {"recipe": recipe.digest}
         folder = source.work / part.name
         if part.shared:
-            began = replace(params, shared=0, latent_polish=0, sidecar=False, constants=False)
+            began = replace(params, shared=0, field_polish=0, latent_polish=0, sidecar=False, constants=False)
             key = parts.key(config.digest, head, began, stages[: part.end])
             folder, extra = source.work.parent / f"prefix-{key[:16]}", {"prefix": key}
         trainer = Trainer(model, config, folder=folder, monitor=monitor, extra=extra)

@@ -55,25 +55,64 @@ def estimated_bits(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """
     codes = values[index].clamp(-LARGEST, LARGEST)
     with torch.no_grad():
-        still = codes.round()
         before = torch.where((index > 0)[:, None, None, None], values[(index - 1).clamp_min(0)].round(), 0.0)
-        moved = F.pad(still - before, (1, 0, 1, 0))
-        left, above = moved[..., 1:, :-1], moved[..., :-1, 1:]
-        padded = F.pad(before, (1, 1, 1, 1), mode="replicate")
-        slope = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]).abs()
-        slope = slope + (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]).abs()
-        restless = 0.5 * slope + left.abs() + above.abs()
-        kinds = torch.bucketize(restless, torch.tensor(_STEPS)) + (len(_STEPS) + 1) * torch.arange(codes.shape[1]).view(
-            1, -1, 1, 1
-        )
-        predicted = before + 0.5 * (left + above)
-        size = (still - predicted).abs().clamp_max(1.0)
-        sums = torch.zeros(int(kinds.max()) + 1).index_add(0, kinds.reshape(-1), size.reshape(-1))
-        counts = torch.zeros(len(sums)).index_add(0, kinds.reshape(-1), torch.ones(kinds.numel()))
-        scale = (sums / counts.clamp_min(1.0)).clamp_min(_SMALLEST_SCALE)[kinds]
-    gap = (codes - predicted).abs()
-    chance = (1.0 - _SHARE_WIDE) * _chance(gap, scale) + _SHARE_WIDE * _chance(gap, torch.tensor(_WIDE))
-    return -torch.log2(chance).sum() * (len(values) / len(index))
+        predicted, scale = _expected(codes.round(), before)
+    return _bits(codes - predicted, scale).sum() * (len(values) / len(index))
+
+
+def step_bits(codes: torch.Tensor) -> torch.Tensor:
+    """By how many bits the fields grow where one code moves by -1 or by 1, float (2, N, planes, rows, columns).
+
+    Args:
+        codes: float (N, planes, rows, columns), whole numbers.
+
+    Notes:
+        By the law of `estimated_bits`, its scales held: what the code itself costs, what the codes right of it and
+        below cost, and the same of the next pair, all of which it predicts.
+    """
+    before = torch.cat([torch.zeros_like(codes[:1]), codes[:-1]])
+    predicted, scale = _expected(codes, before)
+    gap = codes - predicted
+
+    def grown(shift: float) -> torch.Tensor:
+        """What every code costs more where its gap is wider by a shift."""
+        return _bits(gap + shift, scale) - _bits(gap, scale)
+
+    out = []
+    for move in (-1.0, 1.0):
+        aside, after, after_aside = grown(-0.5 * move), grown(-move), grown(0.5 * move)
+        total = grown(move) + _reached(aside)
+        total[:-1] += after[1:] + _reached(after_aside)[1:]
+        out.append(total)
+    return torch.stack(out)
+
+
+def _reached(cost: torch.Tensor) -> torch.Tensor:
+    """For every cell the costs of the cells right of it and below."""
+    return F.pad(cost[..., 1:], (0, 1)) + F.pad(cost[..., 1:, :], (0, 0, 0, 1))
+
+
+def _expected(still: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(prediction, scale of the residual) of rounded codes, given those of the pairs before."""
+    moved = F.pad(still - before, (1, 0, 1, 0))
+    left, above = moved[..., 1:, :-1], moved[..., :-1, 1:]
+    padded = F.pad(before, (1, 1, 1, 1), mode="replicate")
+    slope = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]).abs()
+    slope = slope + (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]).abs()
+    restless = 0.5 * slope + left.abs() + above.abs()
+    kinds = torch.bucketize(restless, torch.tensor(_STEPS)) + (len(_STEPS) + 1) * torch.arange(still.shape[1]).view(
+        1, -1, 1, 1
+    )
+    predicted = before + 0.5 * (left + above)
+    size = (still - predicted).abs().clamp_max(1.0)
+    sums = torch.zeros(int(kinds.max()) + 1).index_add(0, kinds.reshape(-1), size.reshape(-1))
+    counts = torch.zeros(len(sums)).index_add(0, kinds.reshape(-1), torch.ones(kinds.numel()))
+    return predicted, (sums / counts.clamp_min(1.0)).clamp_min(_SMALLEST_SCALE)[kinds]
+
+
+def _bits(gap: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    chance = (1.0 - _SHARE_WIDE) * _chance(gap.abs(), scale) + _SHARE_WIDE * _chance(gap.abs(), torch.tensor(_WIDE))
+    return -torch.log2(chance)
 
 
 def _chance(gap: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,8 @@ resized for it; any other goes to camera size and back.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,6 +23,13 @@ from lab.training.quantize import round_pixels
 from lab.video import resample
 
 _BATCH_PAIRS = 4
+
+
+class Slopes(NamedTuple):
+    """Gradients, float (n_pairs, latent_dim) and (n_pairs, planes, rows, columns); no fields, no gradient of them."""
+
+    latents: torch.Tensor
+    fields: torch.Tensor | None
 
 
 class Judge(judge.Judge):
@@ -59,8 +68,8 @@ class Judge(judge.Judge):
         """
         return self.of_seen(self.seen(frames, head), index)
 
-    def slopes(self, content: Content, posenet: float, tau: float) -> torch.Tensor:
-        """Gradient of a smooth score with respect to every latent, float (n_pairs, latent_dim).
+    def slopes(self, content: Content, posenet: float, tau: float) -> Slopes:
+        """Gradient of a smooth score with respect to every latent and every code of a field.
 
         Args:
             posenet: mean distortion of the pose network, at which the score's root is linear.
@@ -73,15 +82,20 @@ class Judge(judge.Judge):
         values = torch.from_numpy(content.latent_values())
         biases, fields = torch.from_numpy(content.biases()), decode.fields_of(content)
         weight = self.pose_weight(posenet)
-        out = torch.zeros_like(values)
+        out = Slopes(torch.zeros_like(values), None if fields is None else torch.zeros_like(fields))
         for start in range(0, len(values), _BATCH_PAIRS):
-            z = values[start : start + _BATCH_PAIRS].clone().requires_grad_()
-            frames = decoder(z, None if fields is None else fields[start : start + len(z)]) + biases
+            part = slice(start, start + _BATCH_PAIRS)
+            z = values[part].clone().requires_grad_()
+            field = None if fields is None else fields[part].clone().requires_grad_()
+            frames = decoder(z, field) + biases
             if content.head.up == "bicubic":
                 frames = resample.bicubic(frames, content.head.size)
             logits, pose = targets.answers(round_pixels(frames), self.known.size, self.segnet, self.posenet)
-            part = slice(start, start + len(z))
             flips = losses.flip_rate(logits, self.known.classes[part].long(), tau).flatten(1).mean(dim=1)
             loss = self.formula.segnet * flips + weight * losses.pose_distortion(pose, self.known.pose[part])
-            (out[part],) = torch.autograd.grad(loss.sum(), z)
+            asked = (z,) if field is None else (z, field)
+            found = torch.autograd.grad(loss.sum(), asked)
+            out.latents[part] = found[0]
+            if out.fields is not None:
+                out.fields[part] = found[1]
         return out

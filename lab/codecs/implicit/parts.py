@@ -18,7 +18,7 @@ from lab.codecs.implicit.content import Head
 from lab.training.schedule import Stage
 
 if TYPE_CHECKING:
-    from lab.codecs.implicit.encode import Params
+    from lab.codecs.implicit.params import Params
 
 
 class Part(NamedTuple):

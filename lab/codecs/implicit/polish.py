@@ -116,7 +116,7 @@ def best_changes(
     assert before.posenet is not None  # the judge of a payload always asks PoseNet
     head = content.head
     steps = content.latent_sizes()
-    slopes = judge.slopes(content, before.posenet, _TAU).numpy() * steps
+    slopes = judge.slopes(content, before.posenet, _TAU).latents.numpy() * steps
     decoder = decode.build(content)
     values, biases = content.latent_values(), torch.from_numpy(content.biases())
     fields = decode.fields_of(content)
