@@ -22,7 +22,6 @@ SORTS = "performance.getEntriesByName('sort').length"
 CELLS = """() => [...document.querySelectorAll('table.ledger tbody tr')].map(
   (row) => [...row.cells].map((cell) => cell.textContent))"""
 SHOWN = 40
-RED = "the last run by name, planted"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def pressed(page: Any, column: int, how: str = "click") -> str:
     else:
         button.focus()
         page.keyboard.press(how)
-    page.wait_for_function(f"{SORTS} > {before}")
+    page.wait_for_function(f"() => {SORTS} > {before}")
     stated = page.eval_on_selector_all(
         "table.ledger thead th", "all => all.map((one) => one.getAttribute('aria-sort'))"
     )
@@ -90,7 +89,7 @@ def test_a_ledger_of_ten_thousand_runs_is_worked_by_key_within_few_nodes(visit: 
     while "Further rows" not in page.evaluate("document.activeElement.textContent"):
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.filters output').textContent.includes('page 2 of 250')")
+    page.wait_for_function("() => document.querySelector('.filters output').textContent.includes('page 2 of 250')")
     assert [row[0] for row in page.evaluate(CELLS)] == [row["slug"] for row in wanted[SHOWN : 2 * SHOWN]]
     assert page.evaluate(NODES) < FEW
 
@@ -101,10 +100,10 @@ def test_a_filter_keeps_the_order_and_looks_at_every_row(visit: Any, long: Any) 
     pressed(page, 0)
     pressed(page, 0)
     page.fill(".filters input", "run-0077")
-    page.wait_for_function("document.querySelector('.filters output').textContent.startsWith('100 of 10,000')")
+    page.wait_for_function("() => document.querySelector('.filters output').textContent.startsWith('100 of 10,000')")
     wanted = [row["slug"] for row in in_order(rows, "slug", "descending") if "run-0077" in row["slug"]]
     assert [row[0] for row in page.evaluate(CELLS)] == wanted[:SHOWN]
     page.select_option(".filters select", "promoted")
-    page.wait_for_function("document.querySelector('.filters output').textContent.startsWith('4 of 10,000')")
+    page.wait_for_function("() => document.querySelector('.filters output').textContent.startsWith('4 of 10,000')")
     assert page.evaluate(NODES) < FEW
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

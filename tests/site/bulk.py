@@ -93,7 +93,8 @@ def ledger_page(root: Path, n_runs: int) -> tuple[str, list[list[Any]]]:
     found.globals.update(nav=(), site=book.site, book=book, last_recorded=book.last_recorded)
     found.globals.update(has_feed=False, has_packet=False, there=frozenset())
     page = next(page for page in pages.ledgers(book) if page.url == f"/ledger/{made.contract.name}/")
-    rows = index.rows(book.shelves[0])
-    tree |= {page.path: render.one(page, found), index.url(book.shelves[0])[1:]: rows, publish.MARKER: b""}
+    assert book.main is not None
+    rows = index.rows(book.main)
+    tree |= {page.path: render.one(page, found), index.url(book.main)[1:]: rows, publish.MARKER: b""}
     publish.swap(tree, root / "public")
     return page.url, json.loads(rows)["rows"]
