@@ -380,7 +380,7 @@ def test_codes_of_a_field_move_only_where_the_real_score_falls(clip: SourceClip,
 def test_a_polish_that_was_cut_off_goes_on_to_the_same_bytes(clip: SourceClip, tmp_path: Path) -> None:
     text = asked('field = "shares"\nfold = 2\nfield_polish = 2\nlatent_polish = 1')
     whole = codecs.get("implicit").encode(elsewhere(clip, tmp_path), text, silent)
-    kept = sorted(path.name for path in tmp_path.glob("*.bin"))
+    kept = sorted(path.name for path in tmp_path.glob("*.safetensors"))
     assert [name.rpartition("-")[0] for name in kept] == ["field-polish-1", "field-polish-2", "latent-polish-1"]
     (tmp_path / kept[1]).unlink()
     asked_again: list[str] = []
