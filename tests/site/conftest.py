@@ -33,7 +33,9 @@ def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves) | script)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=cache))
     gate = leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()})
-    return Built(book=shelves, plan=planned, tree=tree, facts=check.check(tree, gate), media=media, gate=gate)
+    checked = check.check(tree, gate, lambda name, content: content)
+    kept = {name: one.placed for name, one in checked.files.items()}
+    return Built(book=shelves, plan=planned, tree=kept, files=checked.files, media=media, gate=gate)
 
 
 @pytest.fixture(scope="session")
