@@ -34,7 +34,9 @@ def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=cache))
     gate = leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()})
     checked = check.check(tree, gate, lambda name, content: content)
-    kept = {name: one.placed for name, one in checked.files.items()}
+    kept = {
+        name: content if isinstance(content := tree[name], Path) else one.placed for name, one in checked.files.items()
+    }
     return Built(book=shelves, plan=planned, tree=kept, files=checked.files, media=media, gate=gate)
 
 
