@@ -101,6 +101,13 @@ def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.P
         end=" ",
     )
     print(f"{facts['links']} links checked, {len(planned.book.withheld)} fields withheld, {seconds:.1f} s")
+    for shelf in planned.book.shelves:
+        if shelf.pageless:
+            print(
+                f"{shelf.pageless} of {len(shelf.entries)} runs of {shelf.contract.name} have no page of their own:",
+                end=" ",
+            )
+            print(f"their records are in data/{shelf.contract.name}/ledger.json, {shelf.url} lists them")
     if not planned.book.site.url:
         print(f"no sitemap and no absolute links: {SOURCE.name}/site.toml declares no url")
     for where, count in redact.counts(planned.book.withheld).items():

@@ -130,12 +130,21 @@ def build(
         for name in ("pairs", "held_out", "held_out_motion", "clip"):  # beside the longer training
             painted[name] = paint(tasks[name], f"paint {name.replace('_', ' ')}", max(1, workers - 1), monitor)
         weights["segnet"] = trainings.start("segnet", painted["pairs"], seed, cache, effort.segnet)
+        trainings.wait(monitor, "segnet")
+        clip.encode(_painted_frames(painted["clip"], monitor, effort.n_frames), out / FILES[0])
+        held_out, held_out_motion = (dataset.load_shards(painted[name]) for name in ("held_out", "held_out_motion"))
+        class_iou = measure_segnet(weights["segnet"], held_out)
         trainings.wait(monitor)
-    clip.encode(_painted_frames(painted["clip"], monitor, effort.n_frames), out / FILES[0])
     for file in FILES[1:]:
         (out / file).write_bytes(weights[file.partition(".")[0]].read_bytes())
-    held_out, held_out_motion = (dataset.load_shards(painted[name]) for name in ("held_out", "held_out_motion"))
-    figures = measure(out, held_out, held_out_motion)
+    r2, rmse = measure_posenet(weights["posenet"], held_out_motion)
+    figures = Figures(
+        n_pairs=len(held_out),
+        n_motion_pairs=len(held_out_motion),
+        class_iou=class_iou,
+        pose_r2=r2,
+        pose_rmse=rmse,
+    )
     digests = {name: sha256_file(out / name) for name in FILES}
     (out / "contract.toml").write_text(
         contract_text(out, seed=seed, n_frames=effort.n_frames, digests=digests, figures=figures), encoding="utf-8"
@@ -193,24 +202,21 @@ def _painted_frames(parts: list[Path], monitor: Monitor, total: int) -> Iterator
             yield frame
 
 
-def measure(folder: Path, held_out: dataset.Pairs, held_out_motion: dataset.Pairs) -> Figures:
-    """Figures of the networks in a folder on drives that they never saw.
+def measure_segnet(weights: Path, held_out: dataset.Pairs) -> tuple[float, ...]:
+    """Intersection over union of every class on pairs of unseen drives, every lens in the range."""
+    segnet = small_segnet().eval()
+    segnet.load_state_dict(load_file(weights))
+    return tuple(training.class_iou(segnet, held_out).tolist())
 
-    Args:
-        held_out: pairs for the semantic network, every lens in the range.
-        held_out_motion: pairs for the pose network, lenses as near to the clip's as it was trained on.
+
+def measure_posenet(weights: Path, held_out: dataset.Pairs) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(R2, root mean square error) of every scored output, on unseen drives with lenses as near to the clip's as in
+    training.
     """
-    segnet, posenet = small_segnet().eval(), small_posenet().eval()
-    segnet.load_state_dict(load_file(folder / FILES[1]))
-    posenet.load_state_dict(load_file(folder / FILES[2]))
-    r2, rmse = training.pose_r2(posenet, held_out_motion)
-    return Figures(
-        n_pairs=len(held_out),
-        n_motion_pairs=len(held_out_motion),
-        class_iou=tuple(training.class_iou(segnet, held_out).tolist()),
-        pose_r2=tuple(r2.tolist()),
-        pose_rmse=tuple(rmse.tolist()),
-    )
+    posenet = small_posenet().eval()
+    posenet.load_state_dict(load_file(weights))
+    r2, rmse = training.pose_r2(posenet, held_out)
+    return tuple(r2.tolist()), tuple(rmse.tolist())
 
 
 def contract_text(out: Path, *, seed: int, n_frames: int, digests: dict[str, str], figures: Figures) -> str:

@@ -29,8 +29,38 @@ N_CLASSES = 5
 FAR_M = 700.0
 FAR_AWAY_M = 1e8
 """Deeper than anything that stands on the ground."""
+ROWS_AT_ONCE = 4
 LINE_VOTE = 1.35
 """Weight of a lane line's samples in a pixel's vote: thin things would lose every vote near the horizon."""
+
+
+@njit(cache=True)
+def find_road(reach, road, top, bottom, last, path, columns, s_eye, eye, rot, focal, cy):  # type: ignore[no-untyped-def]
+    """Distance along each ray of a few rows to the ground, and road coordinates there, down to where the bonnet begins.
+
+    Args:
+        reach: float64 (rows, w), metres; 1e9 where a ray never comes down. road: float64 (rows, w, 2), s and d.
+
+    Notes:
+        Along a row each search begins at its neighbour's answer, so one row after the other would mostly wait.
+    """
+    guess = np.full(bottom - top, s_eye)
+    for x in range(columns.shape[0]):
+        for y in range(top, bottom):
+            if y + 0.5 >= last[x]:
+                break
+            kx, ky = columns[x], (y + 0.5 - cy) / focal
+            dx = rot[0, 0] * kx + rot[0, 1] * ky + rot[0, 2]
+            dy = rot[1, 0] * kx + rot[1, 1] * ky + rot[1, 2]
+            dz = rot[2, 0] * kx + rot[2, 1] * ky + rot[2, 2]
+            t = -eye[1] / dy if dy < -1e-6 else 1e9
+            reach[y - top, x] = t
+            if t < FAR_M:
+                if x == 0:
+                    guess[y - top] = s_eye + t
+                s, d = locate(path, eye[0] + t * dx, eye[2] + t * dz, guess[y - top])
+                guess[y - top] = s
+                road[y - top, x, 0], road[y - top, x, 1] = s, d
 
 
 @njit(cache=True)
@@ -48,25 +78,26 @@ def paint_world(  # type: ignore[no-untyped-def]
         last[x] = edges[x] if x == width - 1 else max(edges[x], last[x + 1])
     flat = max(look.sun_dir[1], 0.16)
     sun_x, sun_z = -look.sun_dir[0] / flat, -look.sun_dir[2] / flat
+    columns = (np.arange(width) + 0.5 - cx) / focal
+    reach, road = np.empty((ROWS_AT_ONCE, width)), np.empty((ROWS_AT_ONCE, width, 2))
     for y in range(height):
-        guess = s_eye
+        if y % ROWS_AT_ONCE == 0:
+            find_road(reach, road, y, min(y + ROWS_AT_ONCE, height), last, path, columns, s_eye, eye, rot, focal, cy)
+        row = y % ROWS_AT_ONCE
         seen_x, seen_z, way = 0.0, 0.0, -1.0  # how far from a point of this row no car darkens the ground
         for x in range(width):
             if y + 0.5 >= last[x]:
                 break
-            kx, ky = (x + 0.5 - cx) / focal, (y + 0.5 - cy) / focal
+            t = reach[row, x]
+            if depth[y, x] < t and (t < FAR_M or depth[y, x] <= FAR_AWAY_M):
+                continue
+            kx, ky = columns[x], (y + 0.5 - cy) / focal
             dx = rot[0, 0] * kx + rot[0, 1] * ky + rot[0, 2]
             dy = rot[1, 0] * kx + rot[1, 1] * ky + rot[1, 2]
             dz = rot[2, 0] * kx + rot[2, 1] * ky + rot[2, 2]
-            t = -eye[1] / dy if dy < -1e-6 else 1e9
             if t < FAR_M:
                 gx, gz = eye[0] + t * dx, eye[2] + t * dz
-                if x == 0:
-                    guess = s_eye + t
-                s, d = locate(path, gx, gz, guess)
-                guess = s
-                if depth[y, x] < t:  # only the search for s goes on from here
-                    continue
+                s, d = road[row, x]
                 r, g, b, kind = ground_colour(look, lines, noise, grain, shade, s, d, gx, gz, t)
                 if t < 160.0 and abs(gx - seen_x) + abs(gz - seen_z) >= way:
                     seen_x, seen_z, way = gx, gz, clear_way(cars, gx, gz)

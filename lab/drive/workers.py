@@ -6,6 +6,7 @@ import multiprocessing
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,20 +87,24 @@ class Trainings:
         self._jobs[name].start()
         return weights_file(cache, name, seed, plan)
 
-    def wait(self, monitor: Monitor) -> None:
-        """Pass on progress until all trainings have ended.
+    def wait(self, monitor: Monitor, *names: str) -> None:
+        """Pass on progress until these trainings have ended, or all where none is named.
 
         Raises:
-            TrainingError: one ended before its work was done.
+            TrainingError: any of them ended before its work was done.
         """
-        while any(job.is_alive() for job in self._jobs.values()):
-            try:
+        awaited = [self._jobs[name] for name in names or self._jobs]
+        while any(job.is_alive() for job in awaited):
+            self._expect_well()
+            with suppress(queue.Empty):
                 monitor(*self._progress.get(timeout=0.5))
-            except queue.Empty:
-                continue
-        for name, job in self._jobs.items():
+        for job in awaited:
             job.join()
-            if job.exitcode != 0:
+        self._expect_well()
+
+    def _expect_well(self) -> None:
+        for name, job in self._jobs.items():
+            if job.exitcode:
                 raise TrainingError(
                     f"training of {name}",
                     expected="a worker that finishes",

@@ -114,7 +114,7 @@ def pairs(board: Board | None) -> list[Pair]:
 
 
 def files(boards: Sequence[Board]) -> dict[str, Content]:
-    """The runs of the first board of a contract, as small as the script needs them."""
+    """The runs of the first board of a contract that have a page, as small as the script needs them."""
     if not boards:
         return {}
     board = boards[0]
@@ -123,7 +123,7 @@ def files(boards: Sequence[Board]) -> dict[str, Content]:
             "id": entry.id,
             "name": entry.slug,
             "family": entry.run.family,
-            "page": f"../runs/{entry.contract.name}/{entry.id}/",
+            "page": f"..{entry.url}",
             "grade": entry.run.grade,
             "verdict": entry.run.verdict,
             "changed": str(entry.data["recipe"]["changed"]),
@@ -135,6 +135,7 @@ def files(boards: Sequence[Board]) -> dict[str, Content]:
             "terms": [entry.run.score.segnet_term, entry.run.score.posenet_term, entry.run.score.rate_term],
         }
         for entry in sorted(board.entries, key=lambda entry: (entry.total, entry.id))
+        if not entry.row
     ]
     head = {"schema": "lab.runs/1", "contract": board.contract.name, "axis": board.axis}
     return {f"data/{board.contract.name}/runs.json": data.dump_lines(head, "runs", rows)}

@@ -60,7 +60,8 @@ class Entry:
     """One run as it may be published: the public part of its record and what lies beside it.
 
     `former`: it was measured under a former state of its contract; `contract` is then that state, where it is kept.
-    `plain`: its ledger is long, and its evidence stays there; the page has the record alone.
+    `plain`: its ledger is long, and its evidence stays there; the page has the record alone. `row`: address of its
+    line in the list of its ledger, if it has no page at all.
     """
 
     run: Run
@@ -74,6 +75,7 @@ class Entry:
     superseded_by: str | None = None
     former: bool = False
     plain: bool = False
+    row: str = ""
     flags: tuple[str, ...] = ()
 
     @property
@@ -83,8 +85,8 @@ class Entry:
 
     @property
     def url(self) -> str:
-        """Address of its page."""
-        return f"/runs/{self.contract.name}/{self.id}/"
+        """Address of its page, or of its line in a list."""
+        return self.row or f"/runs/{self.contract.name}/{self.id}/"
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -209,6 +211,11 @@ class Shelf:
     def history(self) -> tuple[Entry, ...]:
         """The runs that a later one replaced, or that a former state of the contract left behind."""
         return tuple(entry for entry in self.entries if not entry.current)
+
+    @cached_property
+    def pageless(self) -> int:
+        """How many of its runs have no page of their own."""
+        return sum(bool(entry.row) for entry in self.entries)
 
     def count(self, verdict: str) -> int:
         """How many standing runs carry this verdict."""

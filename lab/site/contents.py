@@ -17,7 +17,7 @@ ORDER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "For judges",
         "From a claim to its bytes, and back.",
-        ("/judges/", "/evidence/", "/status/", "/anatomy/", "/inflate/", "/data/"),
+        ("/judges/", "/evidence/", "/status/", "/anatomy/", "/inflate/", "/data/", "/growth/"),
     ),
     (
         "For researchers",

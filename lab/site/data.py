@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ Content = bytes | Path
 _DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
 LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file
 FORMATS = "data/formats.json"
+PORTION_BYTES = 20 << 20  # of a long ledger in one file: hosts take none above 25 MiB
 _TABLES = Path(__file__).resolve().parents[1] / "codecs" / "formats.json"
 
 
@@ -30,11 +31,13 @@ def dump_lines(head: Mapping[str, Any], name: str, rows: Iterable[Any] | Mapping
     """The same with one long value at its end, a list or a table, each element of it on a line of its own."""
     one = partial(json.dumps, sort_keys=True, ensure_ascii=True, allow_nan=False)
     if isinstance(rows, Mapping):
-        first, last, lines = "{", "}", [f"{one(key)}: {one(value)}" for key, value in rows.items()]
-    else:
-        first, last, lines = "[", "]", [one(row) for row in rows]
+        return _with_lines(head, name, "{}", [f"{one(key)}: {one(value)}" for key, value in rows.items()])
+    return _with_lines(head, name, "[]", [one(row) for row in rows])
+
+
+def _with_lines(head: Mapping[str, Any], name: str, marks: str, lines: Sequence[str]) -> bytes:
     body = dump(head).decode().removesuffix("\n}\n")
-    return (f"{body},\n {one(name)}: {first}\n" + ",\n".join(lines) + f"\n {last}\n}}\n").encode()
+    return (f"{body},\n {json.dumps(name)}: {marks[0]}\n" + ",\n".join(lines) + f"\n {marks[1]}\n}}\n").encode()
 
 
 def field(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
@@ -45,9 +48,33 @@ def field(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
     return value
 
 
-def ledger_json(shelf: Shelf) -> bytes:
-    """The public records of a contract, oldest first, one a line; before them what of which was withheld or changed."""
+def portions(lines: Iterable[str]) -> list[list[str]]:
+    """Lines of ASCII in their order, in portions of at most `PORTION_BYTES` unless one line alone is longer."""
+    found: list[list[str]] = [[]]
+    taken = 0
+    for line in lines:
+        if found[-1] and taken + len(line) > PORTION_BYTES:
+            found.append([])
+            taken = 0
+        found[-1].append(line)
+        taken += len(line) + 2
+    return found
+
+
+def portion_name(name: str, number: int) -> str:
+    """The name of a further part of a file that was cut; parts count from 1."""
+    stem, _, end = name.rpartition(".")
+    return name if number == 1 else f"{stem}-{number}.{end}"
+
+
+def ledger_json(shelf: Shelf) -> dict[str, bytes]:
+    """The public records of a contract, oldest first, one a line; before them what of which was withheld or changed.
+
+    A long ledger is cut: the first file, `ledger.json`, names the further ones with their digests.
+    """
     contract = shelf.contract
+    lines = [json.dumps(entry.data, sort_keys=True, allow_nan=False) for entry in shelf.entries]
+    cut = portions(lines)
     head = {
         "schema": "lab.ledger/1",
         "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
@@ -60,7 +87,12 @@ def ledger_json(shelf: Shelf) -> bytes:
         },
         "flagged": {entry.id: entry.flags for entry in shelf.entries if entry.flags},
     }
-    return dump_lines(head, "runs", (entry.data for entry in shelf.entries))
+    made = {
+        portion_name("ledger.json", n): _with_lines({**head, "part": n}, "runs", "[]", part)
+        for n, part in enumerate(cut[1:], 2)
+    }
+    further = {"continued": {name: digest_of(content) for name, content in made.items()}} if made else {}
+    return {"ledger.json": _with_lines(head | further, "runs", "[]", cut[0])} | made
 
 
 def evidence_url(entry: Entry, name: str) -> str:
@@ -78,7 +110,7 @@ def files(book: Book) -> dict[str, Content]:
     tree: dict[str, Content] = {}
     for shelf in book.shelves:
         folder = f"data/{shelf.contract.name}"
-        tree[f"{folder}/ledger.json"] = ledger_json(shelf)
+        tree |= {f"{folder}/{name}": content for name, content in ledger_json(shelf).items()}
         if index.is_long(shelf):
             tree[index.url(shelf)[1:]] = index.rows(shelf)
         for entry in shelf.entries:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from lab.site import lineage
 from lab.site.book import Entry, Shelf
@@ -11,12 +10,15 @@ from lab.site.book import Entry, Shelf
 LONG = 600  # standing runs above which a page does not carry them all
 SHOWN = 40
 PART = 200
-COLUMNS = ("id", "slug", "score", "delta", "bytes", "verdict", "changed", "segnet", "posenet", "grade", "axis", "date")
+COLUMNS = (
+    *("id", "slug", "score", "delta", "bytes", "verdict", "changed", "segnet", "posenet", "grade", "axis", "date"),
+    "page",  # 1: the run has a page of its own
+)
 
 
 def is_long(shelf: Shelf) -> bool:
-    """Has a ledger more standing runs than one page can carry?"""
-    return len(shelf.current) > LONG
+    """Has a ledger more standing runs than one page can carry, or runs that are nowhere but in its lists?"""
+    return len(shelf.current) > LONG or shelf.pageless > 0
 
 
 def url(shelf: Shelf) -> str:
@@ -29,9 +31,20 @@ def part_url(shelf: Shelf, number: int) -> str:
     return f"{shelf.url}{number}/"
 
 
-def parts(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
-    """The runs in parts of `PART`, in the order given."""
+def ordered(shelf: Shelf) -> list[Entry]:
+    """The standing runs, best score first."""
+    return sorted(shelf.current, key=lambda entry: (entry.total, entry.id))
+
+
+def parts(shelf: Shelf) -> list[list[Entry]]:
+    """Every run in parts of `PART`: those that stand, best first, then the former ones, newest first."""
+    entries = [*ordered(shelf), *reversed(shelf.history)]
     return [entries[at : at + PART] for at in range(0, len(entries), PART)]
+
+
+def places(shelf: Shelf) -> dict[str, str]:
+    """Address of the line of every run in the parts, by its id."""
+    return {entry.id: f"{part_url(shelf, n)}#{entry.id}" for n, part in enumerate(parts(shelf), 1) for entry in part}
 
 
 def deltas(shelf: Shelf) -> dict[str, lineage.Delta | None]:
@@ -43,12 +56,12 @@ def rows(shelf: Shelf) -> bytes:
     """Every standing run as a row of `COLUMNS`, best score first; flagged ones by id besides."""
     changes = deltas(shelf)
     lines = []
-    for entry in sorted(shelf.current, key=lambda entry: (entry.total, entry.id)):
+    for entry in ordered(shelf):
         delta, measured = changes.get(entry.id), entry.data["evaluation"]
         row = (
             *(entry.id, entry.slug, entry.total, delta.total if delta else None, entry.n_bytes, entry.run.verdict),
             *(entry.data["recipe"]["changed"] or "the start", measured["segnet"], measured["posenet"]),
-            *(entry.run.grade, entry.run.axis, str(entry.data["recorded_at"])[:10]),
+            *(entry.run.grade, entry.run.axis, str(entry.data["recorded_at"])[:10], int(not entry.row)),
         )
         lines.append(json.dumps(row, allow_nan=False))
     head = {"schema": "lab.index/1", "columns": COLUMNS, "flagged": [e.id for e in shelf.current if e.flags]}

@@ -122,8 +122,8 @@ def ledgers(book: Book) -> list[Page]:
             (board, [f for f in (figures.score_vs_bytes(board), None if long else figures.trajectory(board)) if f])
             for board in shelf.boards
         ]
-        ordered = sorted(shelf.current, key=lambda entry: (entry.total, entry.id))
-        parts = index.parts(ordered) if long else []
+        ordered = index.ordered(shelf)
+        parts = index.parts(shelf) if long else []
         pages.append(
             Page(
                 url=shelf.url,
@@ -159,8 +159,13 @@ def ledgers(book: Book) -> list[Page]:
 
 
 def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
-    """A page for every run of every contract."""
-    return [_run(entry, shelf, media.get(entry.url), files) for shelf in book.shelves for entry in shelf.entries]
+    """A page for every run that has one."""
+    return [
+        _run(entry, shelf, media.get(entry.url), files)
+        for shelf in book.shelves
+        for entry in shelf.entries
+        if not entry.row
+    ]
 
 
 def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> Page:

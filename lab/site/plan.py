@@ -12,6 +12,7 @@
 /race/  /against/            own best against the public best; any two runs
 /dead-lanes/  /names/        what was buried and why; names of recipes, explained
 /evidence/  /inflate/        claims with their files; decoders stage by stage
+/growth/                     how a build of this site grows, and how fast it is beside others
 /status/                     frontiers, open questions, stale evidence, what to run next
 /contents/  /search/         reading order: every page, described by itself; words in prose
 /interactive/                every figure to zoom and to pan, once asked for
@@ -38,6 +39,7 @@ from lab.site import (
     data,
     eras,
     feeds,
+    growth,
     host,
     inflate,
     interactive,
@@ -48,6 +50,7 @@ from lab.site import (
     pages,
     prose,
     race,
+    room,
     status,
     stills,
     streams,
@@ -97,8 +100,9 @@ def make(
     makers: Callable[[Board | None, Callable[[Figure], None]], FigureMakers],
     made: Mapping[str, Content] | None = None,
     pack: Callable[[Iterable[Entry], Path], Mapping[str, bytes]] = packets.zips,
+    space: room.Room = room.HOST,
 ) -> Plan:
-    """The plan of the whole site.
+    """The plan of the whole site; where a host takes fewer files than it would have, fewer runs have a page.
 
     Args:
         clips: prepared clips by the address of their run's page, and the atlas by its own.
@@ -106,16 +110,21 @@ def make(
         made: files that this module must not make: the ledgers as Parquet, which needs arrays, and the script of the
             interactive view, which comes out of its package.
         pack: zips the packets of runs, perhaps with a memory of former builds.
+        space: how many files there may be.
     """
-    board = book.main.boards[0] if book.main and book.main.boards else None
     media, files = _media(clips)
-    files |= data.files(book) | tables.files(book) | dict(made or {})
+    files |= made or {}
+    words = _glossary_words(book)
+    desk, drawn, texts = _written(book, makers, words)
+    spoken = frozenset(entry.url for group in texts.values() for text in group for entry in text.cited)
+    fitting = room.fit(book, spoken, len(files), space)
+    if fitting is not book:
+        book = fitting
+        desk, drawn, texts = _written(book, makers, words)  # with links to where runs without a page are listed
+    board = _main_board(book)
+    files |= data.files(book) | tables.files(book)
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
-    words = _glossary_words(book)
-    drawn: list[Figure] = []
-    desk = partial(Desk, book, board, makers(board, drawn.append), words)
-    texts = {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
     cited = packets.cited(packet.entry, [text.cited for group in texts.values() for text in group])
     packed = dict(pack(cited, book.ledgers))
     files |= {packets.zip_name(entry): packed[entry.id] for entry in cited if entry.id in packed}
@@ -129,6 +138,8 @@ def make(
     coded = coding.load(book.ledgers)
     files |= {f"data/{coding.FILE}": book.ledgers / coding.FILE} if coded else {}
     files |= {f"data/{throughput.FILE}": book.ledgers / throughput.FILE} if throughput.load(book.ledgers) else {}
+    grown = growth.load(book.ledgers)
+    files |= {f"data/{growth.FILE}": book.ledgers / growth.FILE} if grown else {}
     searches, journals = calibration.load(book)
     files |= journals
     buried = lanes.load(book.ledgers)
@@ -165,6 +176,7 @@ def make(
             else []
         ),
         *([sheet("/inflate/", timelines=timelines)] if timelines else []),
+        *([sheet("/growth/", growth=grown)] if grown else []),
         *(_of_board(board, named, files, texts["claims"], beside) if board else []),
         pages.glossary(book, desk()),
         pages.changes(texts["changes"]),
@@ -190,6 +202,22 @@ def make(
         nav=tuple(there[url] for url in NAV if url in there),
         waiting=tuple(text for group in texts.values() for text in group if text.waits_for),
     )
+
+
+def _main_board(book: Book) -> Board | None:
+    return book.main.boards[0] if book.main and book.main.boards else None
+
+
+def _written(
+    book: Book,
+    makers: Callable[[Board | None, Callable[[Figure], None]], FigureMakers],
+    words: Mapping[str, str],
+) -> tuple[Callable[[], Desk], list[Figure], dict[str, list[Rendered]]]:
+    """(a desk for further texts, the figures that were drawn, every text by the folder that it lies in)."""
+    board = _main_board(book)
+    drawn: list[Figure] = []
+    desk = partial(Desk, book, board, makers(board, drawn.append), words)
+    return desk, drawn, {kind: _texts(book, kind, desk) for kind in ("pages", "notebook", "claims", "changes")}
 
 
 def _of_board(

@@ -157,6 +157,14 @@ SHEETS: dict[str, Sheet] = {
         description="What the decoder of each family does with its archive, stage by stage, in time and bytes.",
         nav="/judges/",
     ),
+    "/growth/": Sheet(
+        template="growth.html",
+        title="How a build grows",
+        description="Time, memory and files of a build of this site from a hundred to a hundred thousand runs, its "
+        "speed beside Pelican and MkDocs on the same content, and how fast the page of a long ledger sorts.",
+        nav="/data/",
+        modules=("chart",),
+    ),
     "/names/": Sheet(
         template="names.html",
         title="Name decoder",

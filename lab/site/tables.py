@@ -28,13 +28,15 @@ def _cell(value: Any) -> Any:
 
 
 def files(book: Book) -> dict[str, Content]:
-    """The CSV of every ledger and the schemas."""
+    """The CSV of every ledger, a long one in several files, and the schemas."""
     tree: dict[str, Content] = {
         f"data/{which}.schema.json": data.dump(export.json_schema(which)) for which in export.SCHEMAS
     }
     for shelf in book.shelves:
-        lines = sanitize.csv_lines(export.COLUMNS, (row.values() for row in rows(shelf)))
-        tree[f"data/{shelf.contract.name}/ledger.csv"] = lines.encode()
+        head, *lines = sanitize.csv_lines(export.COLUMNS, (row.values() for row in rows(shelf))).splitlines()
+        for number, part in enumerate(data.portions(lines), 1):
+            name = data.portion_name(f"data/{shelf.contract.name}/ledger.csv", number)
+            tree[name] = ("\n".join([head, *part]) + "\n").encode()
     return tree
 
 

@@ -1,12 +1,13 @@
 // Sorting and filtering of tables. Without it a table stands complete. Beyond a few hundred rows only those near the
 // window are in the page, between two spacers as high as the rest; printing puts all of them back.
+import { filters, heads } from "./heads.js";
+
 const MANY = 300;
 const AROUND = 40;
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
   let rows = [...body.rows];
-  const heads = [...table.tHead.rows[0].cells];
 
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -14,56 +15,28 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     return cell.dataset.value === "" ? null : Number(cell.dataset.value);
   };
   const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en") : a - b);
-
-  let fitting = rows;
-  const show = virtual(table, body, heads.length);
-
-  const sort = (column, direction) => {
-    const keyed = rows.map((row) => [value(row, column), row]);
-    keyed.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : direction * compare(a, b)));
-    rows = keyed.map(([, row]) => row);
-    for (const head of heads) head.removeAttribute("aria-sort");
-    heads[column].setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
-    filter();
-  };
-
-  heads.forEach((head, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "sort";
-    button.textContent = head.textContent;
-    head.replaceChildren(button);
-    button.addEventListener("click", () => sort(column, head.getAttribute("aria-sort") === "ascending" ? -1 : 1));
-    if (head.dataset.start) head.setAttribute("aria-sort", head.dataset.start);
-  });
-
-  const filters = document.createElement("div");
-  filters.className = "filters";
-  filters.setAttribute("role", "search");
-  const text = Object.assign(document.createElement("input"), { type: "search", autocomplete: "off" });
   // one column may be chosen from a list: data-facet is its number, data-facet-name what the list is called
-  const facet = document.createElement("select");
-  const facetOf = (row) => row.cells[Number(table.dataset.facet)].textContent.trim();
-  const facets = "facet" in table.dataset ? [...new Set(rows.map(facetOf))].sort() : [];
-  for (const name of ["all", ...facets]) facet.add(new Option(name));
-  const noun = table.dataset.noun ?? "runs";
-  const count = Object.assign(document.createElement("output"), {});
-  const label = (words, field) => { const box = document.createElement("label"); box.append(words, field); return box; };
-  filters.append(label("Filter by any word", text), ...(facets.length > 1 ? [label(table.dataset.facetName, facet)] : []), count);
-  table.parentElement.before(filters);
+  const faceted = "facet" in table.dataset;
+  const facetOf = (row) => (faceted ? row.cells[Number(table.dataset.facet)].textContent.trim() : "");
+  const show = virtual(table, body, table.tHead.rows[0].cells.length);
 
   const texts = new Map();
   const filter = () => {
-    const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-    fitting = !words.length && facet.selectedIndex === 0 ? rows : rows.filter((row) => {
-      const content = (texts.get(row) ?? texts.set(row, row.textContent.toLowerCase()).get(row));
-      return words.every((word) => content.includes(word)) && (facet.selectedIndex === 0 || facetOf(row) === facet.value);
-    });
+    const textOf = (row) => texts.get(row) ?? texts.set(row, row.textContent.toLowerCase()).get(row);
+    const fitting = box.read() ? rows.filter((row) => box.fits(textOf(row), facetOf(row))) : rows;
     show(fitting);
-    count.textContent = `${fitting.length} of ${rows.length} ${noun}`;
+    box.count.textContent = `${fitting.length} of ${rows.length} ${table.dataset.noun ?? "runs"}`;
   };
-  text.addEventListener("input", filter);
-  facet.addEventListener("change", filter);
+  heads(table, (column, direction) => {
+    const start = performance.now();
+    const keyed = rows.map((row) => [value(row, column), row]);
+    keyed.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : direction * compare(a, b)));
+    rows = keyed.map(([, row]) => row);
+    filter();
+    return start;
+  });
+  const choices = faceted ? [...new Set(rows.map(facetOf))].sort() : [];
+  const box = filters(table, { name: table.dataset.facetName, all: "all", choices, change: filter });
   filter();
 }
 

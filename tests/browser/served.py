@@ -55,6 +55,18 @@ class Served:
 
 
 @contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """The address of a folder that is served."""
+    server = host.server(folder, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
 def served(
     planned: plan.Plan, root: Path, made: shelf.Made | None = None, gate: leaks.Gate | None = None
 ) -> Iterator[Served]:
@@ -63,13 +75,8 @@ def served(
     if gate:
         check.check(tree, gate)
     publish.swap(tree, root / "public")
-    server = host.server(root / "public", 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Served(address=f"http://127.0.0.1:{server.server_port}", folder=root / "public", plan=planned, made=made)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(root / "public") as address:
+        yield Served(address=address, folder=root / "public", plan=planned, made=made)
 
 
 @contextmanager

@@ -6,12 +6,15 @@ import json
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import shelf
 
 from lab import archive, contract, custody
 from lab.ledger import Ledger
+from lab.site import index, intake, pages, publish, render
 
+ROOT = Path(__file__).resolve().parents[2]
 N_PAIRS = 6
 KEPT_EVERY = 25
 BRANCHING = 9
@@ -34,8 +37,8 @@ def make(root: Path, n_runs: int) -> shelf.Made:
     chain: list[str] = []
     chance = random.Random(n_runs)
     payload = archive.write(shelf.payload_of(random.Random(0).randbytes(400), (54, 70), N_PAIRS))
-    for index in range(n_runs):
-        add(ledger, made, index, chain, chance, payload, ids)
+    for number in range(n_runs):
+        add(ledger, made, number, chain, chance, payload, ids)
     return shelf.Made(ledgers=ledgers, contract=made, ids=ids)
 
 
@@ -79,3 +82,19 @@ def add(
     ids[slug] = record["id"]
     text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
     ledger.record_path(made.name, record["id"]).write_text(text, encoding="utf-8")
+
+
+def ledger_page(root: Path, n_runs: int) -> tuple[str, list[list[Any]]]:
+    """(address, rows) of the ledger page of `n_runs` runs; page, rows and scripts lie in `public` below `root`."""
+    made = make(root, n_runs)
+    book = intake.load(ROOT / "site_src", made.ledgers)
+    urls, tree = render.assets(book.source / "assets")
+    found = render.environment(ROOT / "templates", urls)
+    found.globals.update(nav=(), site=book.site, book=book, last_recorded=book.last_recorded)
+    found.globals.update(has_feed=False, has_packet=False, there=frozenset())
+    page = next(page for page in pages.ledgers(book) if page.url == f"/ledger/{made.contract.name}/")
+    assert book.main is not None
+    rows = index.rows(book.main)
+    tree |= {page.path: render.one(page, found), index.url(book.main)[1:]: rows, publish.MARKER: b""}
+    publish.swap(tree, root / "public")
+    return page.url, json.loads(rows)["rows"]

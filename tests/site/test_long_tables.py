@@ -6,7 +6,6 @@ Needs Debian's chromium and playwright; skips with a reason where they are absen
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from conftest import SOURCE
@@ -28,28 +27,27 @@ def page_of(rows: int) -> str:
     )
 
 
-def test_ten_thousand_rows_sort_within_a_blink_and_keep_a_window_in_the_page(tmp_path: Path) -> None:
+def test_ten_thousand_rows_are_sorted_and_filtered_whole_while_a_window_of_them_is_in_the_page() -> None:
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
+    assets = SOURCE / "assets"
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.set_content(page_of(ROWS))
-        page.add_script_tag(content=(SOURCE / "assets" / "table.js").read_text(encoding="utf-8"), type="module")
+        page.route("**/*", lambda route: route.fulfill(body=page_of(ROWS), content_type="text/html"))
+        page.route("**/*.js", lambda route: route.fulfill(path=assets / route.request.url.rpartition("/")[2]))
+        page.goto("http://table.test/")
+        page.add_script_tag(url="table.js", type="module")
         page.wait_for_selector(".filters output")
         assert page.inner_text(".filters output") == f"{ROWS} of {ROWS} runs"
         assert page.locator("tbody tr:not(.spacer)").count() < 300
-        spent = page.evaluate(
-            "() => { const at = performance.now(); document.querySelectorAll('button.sort')[1].click();"
-            " return performance.now() - at; }"
-        )
+        page.locator("button.sort").nth(1).click()
+        page.wait_for_function("() => performance.getEntriesByName('sort').length === 1")
         shown = page.locator("tbody tr:not(.spacer) td").all_inner_texts()
-        assert shown == [str(i) for i in range(len(shown))]
-        assert spent < 1_000  # far above the tens of milliseconds of a quiet machine
+        assert shown == [str(i) for i in range(len(shown))] != []
         page.evaluate("() => scrollTo(0, document.body.scrollHeight / 2)")
         page.wait_for_function("() => Number(document.querySelector('tbody tr:not(.spacer) td').textContent) > 3000")
         page.fill("input[type=search]", "run-77")
         assert page.inner_text(".filters output") == f"111 of {ROWS} runs"
         assert page.locator("tbody tr:not(.spacer)").count() == 111
-        print(f"sorted {ROWS} rows in {spent:.0f} ms")
         browser.close()

@@ -61,8 +61,8 @@ class Clip(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(values[name])).reshape(parameter.shape))
         if self.decoder.shape.planes:
-            self.fields *= finer
-            self.decoder.local.weight /= finer
+            self.fields.mul_(finer)
+            self.decoder.local.weight.div_(finer)
 
     def rate_bits(self, weights: Mapping[str, torch.Tensor], index: torch.Tensor) -> torch.Tensor:
         """Estimated bits of the whole clip's fields, from those of these pairs."""

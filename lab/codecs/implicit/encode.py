@@ -31,8 +31,7 @@ from lab.codecs.standins import Brisk, Silent
 from lab.errors import RecipeError, RoundTripMismatch
 from lab.evaluator import networks
 from lab.recipe import Recipe
-from lab.store import write_atomic
-from lab.training import compute, progress
+from lab.training import checkpoints, compute, progress
 from lab.training.config import TrainConfig
 from lab.training.optim import QUANTIZER
 from lab.training.progress import Validation
@@ -79,10 +78,11 @@ Polish = Callable[[Content, Judge, Monitor], Content]
 def _once(step: Polish, name: str, content: Content, judge: Judge, folder: Path, monitor: Monitor) -> Content:
     """What a step of polishing makes of a content; a run that was cut off finds it beside its checkpoints."""
     digest = custody.sha256_bytes(syntax.write(content).payload)
-    kept = folder / f"{name.replace(' ', '-')}-{digest[:16]}.bin"
+    kept = folder / f"{name.replace(' ', '-')}-{digest[:16]}.safetensors"
     if not kept.is_file():
-        write_atomic(kept, syntax.write(step(content, judge, monitor)).payload)
-    return syntax.read(kept.read_bytes())
+        made = np.frombuffer(syntax.write(step(content, judge, monitor)).payload, np.uint8)
+        checkpoints.save_atomic(kept, {"payload": torch.from_numpy(made.copy())}, {})
+    return syntax.read(checkpoints.load(kept)[0]["payload"].numpy().tobytes())
 
 
 def _polishing(params: Params) -> Iterator[tuple[str, Polish]]:

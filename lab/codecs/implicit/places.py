@@ -147,4 +147,4 @@ def windows(pixels: torch.Tensor, cells: tuple[int, ...], origin: tuple[int, int
     left, top = -starts[1], -starts[0]
     around = F.pad(pixels, (left, ends[1] - pixels.shape[2], top, ends[0] - pixels.shape[1]))
     tall, wide = PITCH * sides[0], PITCH * sides[1]
-    return around.unflatten(2, (counts[1], wide)).unflatten(1, (counts[0], tall)).sum(dim=(2, 4))
+    return around.reshape(-1, counts[0], tall, counts[1], wide).sum(dim=(2, 4))
