@@ -21,7 +21,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -67,9 +67,9 @@ def arguments() -> argparse.Namespace:
 
 
 def build(
-    ledgers: Path, monitor: clips.Monitor, redacted: bool = False
-) -> tuple[dict[str, data.Content], dict[str, int], plan.Plan]:
-    """The checked tree of the whole site, in memory; nothing was written but caches."""
+    ledgers: Path, monitor: clips.Monitor, out: Path | None, redacted: bool = False
+) -> tuple[check.Checked, plan.Plan]:
+    """The whole site, checked; in the place of `out` where there is one, else nothing was written but caches."""
     script = interactive.script()
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
@@ -77,7 +77,8 @@ def build(
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
     planned = plan.make(shelves, media, makers, tables.parquet(shelves) | script, pack)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
-    return tree, check.check(tree, guard), planned
+    with publish.draft(out) if out else nullcontext() as place:
+        return check.check(tree, guard, place), planned
 
 
 def gate(site: book.Site, shipped: Mapping[str, data.Content]) -> leaks.Gate:
@@ -93,14 +94,14 @@ def gate(site: book.Site, shipped: Mapping[str, data.Content]) -> leaks.Gate:
     )
 
 
-def report(tree: dict[str, data.Content], facts: dict[str, int], planned: plan.Plan, seconds: float) -> None:
+def report(checked: check.Checked, planned: plan.Plan, seconds: float) -> None:
     """Say in a few lines what was built, what waits and what was withheld."""
     n_runs = sum(len(shelf.entries) for shelf in planned.book.shelves)
     print(
-        f"{facts['pages']} pages of {n_runs} runs, {facts['files']} files, {data.total_bytes(tree) / 1e6:.1f} MB,",
+        f"{checked.pages} pages of {n_runs} runs, {len(checked.files)} files, {checked.n_bytes / 1e6:.1f} MB,",
         end=" ",
     )
-    print(f"{facts['links']} links checked, {len(planned.book.withheld)} fields withheld, {seconds:.1f} s")
+    print(f"{checked.links} links checked, {len(planned.book.withheld)} fields withheld, {seconds:.1f} s")
     for shelf in planned.book.shelves:
         if shelf.pageless:
             print(
@@ -136,18 +137,21 @@ def main() -> int:
     gc.disable()  # what a build makes it keeps to its end, so that looking for garbage only costs
     try:
         commit = deploy.clean_commit(ROOT) if asked.deploy else ""
-        tree, facts, planned = build(
-            asked.ledgers, lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True), asked.redact
+        looks = asked.check or asked.deploy
+        checked, planned = build(
+            asked.ledgers,
+            lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True),
+            None if looks else asked.out,
+            asked.redact,
         )
-        report(tree, facts, planned, time.monotonic() - started)
-        if asked.check or asked.deploy:
-            odd = publish.differences(tree, asked.out)
+        report(checked, planned, time.monotonic() - started)
+        if looks:
+            odd = publish.differences(checked.files, asked.out)
             print(f"{asked.out.name} differs in {len(odd)} files: {', '.join(odd[:5])}" if odd else "identical")
             if odd or asked.check:
                 return int(bool(odd))
             answer = (lambda _: asked.confirm) if asked.confirm else input
-            return int(not way_out(asked).publish(tree, commit, answer, lambda line: print(line, flush=True)))
-        publish.swap(tree, asked.out)
+            return int(not way_out(asked).publish(checked.files, commit, answer, lambda line: print(line, flush=True)))
         if asked.serve:
             with suppress(KeyboardInterrupt), host.server(asked.out, asked.port) as server:
                 print(f"http://127.0.0.1:{asked.port}/ (stop with Ctrl+C)", flush=True)

@@ -5,9 +5,12 @@ A share that fails in a worker, whatever the reason, is done again in the parent
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import pickle
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TypeVar
@@ -16,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 LEAST = 256  # items below which a fork costs more than it saves
 MOST = 4
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def processes() -> int:
@@ -34,29 +38,47 @@ def spread(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], coun
     cuts = [len(items) * i // count for i in range(count + 1)]
     shares = [items[a:b] for a, b in pairwise(cuts)]
     gc.freeze()
-    started = [_start(work, share) for share in shares[1:]]
-    done = [work(shares[0])]
-    for share, (process, pipe) in zip(shares[1:], started, strict=True):
-        with os.fdopen(pipe, "rb") as stream:
-            data = stream.read()
-        _, status = os.waitpid(process, 0)
-        done.append(pickle.loads(data) if status == 0 and data else work(share))
-    gc.unfreeze()
+    waiting: list[tuple[int, int]] = []
+    try:
+        waiting += [_start(work, share) for share in shares[1:]]
+        done = [work(shares[0])]
+        for share in shares[1:]:
+            process, pipe = waiting.pop(0)
+            with os.fdopen(pipe, "rb") as stream:
+                data = stream.read()
+            _, status = os.waitpid(process, 0)
+            done.append(pickle.loads(data) if status == 0 and data else work(share))
+    finally:
+        for process, pipe in waiting:  # something failed here: nobody waits for what they do
+            os.kill(process, signal.SIGKILL)
+            os.close(pipe)
+            os.waitpid(process, 0)
+        gc.unfreeze()
     return done
 
 
 def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> tuple[int, int]:
     """(process, reading end of its pipe) of a worker that does one share and writes what it gives."""
     reading, writing = os.pipe()
+    parent = os.getpid()
     process = os.fork()
     if process:
         os.close(writing)
         return process, reading
     try:  # the worker: whatever happens, it ends here
         os.close(reading)
+        _end_with(parent)
         data = pickle.dumps(work(share), protocol=pickle.HIGHEST_PROTOCOL)
         with os.fdopen(writing, "wb") as stream:
             stream.write(data)
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end when its parent does, however that ends; where the system cannot, it ends with its share."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(1)

@@ -96,11 +96,12 @@ def sweep(folder: Path) -> None:
     for path in (*folder.glob(".append-*-*"), *folder.glob(".write-*-*")):
         owner = path.name.split("-")[1]
         with suppress(ProcessLookupError, PermissionError, OSError):
-            if owner.isdigit() and not Path(f"/proc/{owner}").exists() and not _alive(int(owner)):
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists() and not alive(int(owner)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Does a process of this number run?"""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

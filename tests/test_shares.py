@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +49,48 @@ def test_what_a_killed_worker_left_is_done_again() -> None:
         return len(some)
 
     assert shares.spread(work, list(range(1000)), 2) == [500, 500]
+
+
+def test_a_failure_here_ends_the_workers_that_nobody_waits_for_any_more(tmp_path: Path) -> None:
+    parent = os.getpid()
+
+    def work(some: Sequence[int]) -> int:
+        if os.getpid() == parent:
+            while not (tmp_path / "started").is_file():
+                time.sleep(0.01)
+            raise ValueError("this process failed")
+        (tmp_path / "started").write_text(str(os.getpid()), encoding="utf-8")
+        time.sleep(60)
+        return len(some)
+
+    with pytest.raises(ValueError, match="this process"):
+        shares.spread(work, list(range(1000)), 2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "started").read_text(encoding="utf-8")), 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system cannot tell a process that its parent died")
+def test_workers_of_a_killed_process_end_with_it(tmp_path: Path) -> None:
+    def work(some: Sequence[int]) -> int:
+        (tmp_path / f"{some[0]}.part").write_text(str(os.getpid()), encoding="utf-8")
+        (tmp_path / f"{some[0]}.part").rename(tmp_path / f"{some[0]}")
+        time.sleep(60)
+        return len(some)
+
+    process = os.fork()
+    if process == 0:
+        try:
+            shares.spread(work, list(range(1000)), 2)
+        finally:
+            os._exit(0)
+    while not ((tmp_path / "0").is_file() and (tmp_path / "500").is_file()):
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    worker = int((tmp_path / "500").read_text(encoding="utf-8"))
+    for _ in range(500):
+        state = Path(f"/proc/{worker}/stat")
+        if not state.exists() or state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.01)
+    pytest.fail("a worker outlived the process that it works for")

@@ -12,13 +12,13 @@ from pathlib import Path
 from lab import custody
 from lab.site import data, redact
 from lab.site.book import Book
-from lab.site.data import Content
+from lab.site.data import Content, File
 
 BUNDLE, RELEASE = "data/bundle.json", "data/release.json"
 PLACEHOLDER = "not published"
 
 
-def bundle(book: Book, templates: Path, tree: Mapping[str, Content]) -> bytes:
+def bundle(book: Book, templates: Path, files: Mapping[str, File]) -> bytes:
     """The manifest of a whole tree, itself excepted."""
     reasons: dict[str, int] = {}
     for item in book.withheld:
@@ -39,18 +39,14 @@ def bundle(book: Book, templates: Path, tree: Mapping[str, Content]) -> bytes:
                 shelf.contract.name: {
                     "contract_sha256": shelf.contract.digest,
                     "runs": len(shelf.entries),
-                    "ledger_json_sha256": data.digest_of(tree[f"data/{shelf.contract.name}/ledger.json"]),
+                    "ledger_json_sha256": files[f"data/{shelf.contract.name}/ledger.json"].sha256,
                 }
                 for shelf in book.shelves
             },
         },
     }
-    files = {
-        name: {"bytes": data.size_of(content), "sha256": data.digest_of(content)}
-        for name, content in sorted(tree.items())
-        if name != BUNDLE
-    }
-    return data.dump_lines(head, "files", files)
+    listed = {name: {"bytes": one.n_bytes, "sha256": one.sha256} for name, one in sorted(files.items())}
+    return data.dump_lines(head, "files", listed)
 
 
 def release(book: Book, tree: Mapping[str, Content]) -> bytes:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
+from typing import Any
 from urllib.parse import unquote
 
-from lab import shares
+from lab import custody, shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
-from lab.site.data import LINKS, Content, read, size_of
+from lab.site.data import LINKS, Content, File, Seal, read
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
@@ -24,21 +26,58 @@ _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">
 _HANDLER = re.compile(rb"on[a-z]+=\"")
 
 
-def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[str, int]:
-    """How much was checked; returns only if everything holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A tree in which everything holds: its files by path, how many of them are pages, and how many links they have."""
+
+    files: Mapping[str, File]
+    pages: int
+    links: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(one.n_bytes for one in self.files.values())
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one process found in its files. `away`: (page, link, path, anchor) of links into other pages."""
+
+    files: dict[str, File] = field(default_factory=dict)
+    ids: dict[str, frozenset[str]] = field(default_factory=dict)
+    away: list[tuple[str, str, str, str]] = field(default_factory=list)
+    hits: list[leaks.Finding] = field(default_factory=list)
+    clean: set[str] = field(default_factory=set)
+    links: int = 0
+
+
+def check(
+    tree: Mapping[str, Content | Seal], gate: leaks.Gate | None = None, place: Callable[[str, bytes], Any] | None = None
+) -> Checked:
+    """What is known of every file; returns only if everything holds. Each file is read once.
 
     Args:
         gate: how leaks are looked for; None declares nothing and remembers nothing.
+        place: what puts a file where it belongs, out of sight until all is checked; what it gives is kept.
 
     Raises:
         BrokenLink, MediaMissing, LeakFound, SiteError: the first thing that does not hold.
     """
-    names = [name for name in tree if name.endswith(".html")]
-    read_pages = shares.spread(lambda some: [_page(name, read(tree[name])) for name in some], names)
-    found = dict(zip(names, (page for share in read_pages for page in share), strict=True))
-    n_links = sum(_links(name, page[1], tree, found) for name, page in found.items())
-    _limits(tree)
-    hits = (gate or leaks.Gate()).scan(tree)
+    if len(tree) > FILE_LIMIT:
+        raise SiteError("file count", expected=f"at most {FILE_LIMIT:,} files", found=f"{len(tree):,}")
+    gate = gate or leaks.Gate()
+    watch = gate.watch()
+    whole = {name: content for name, content in tree.items() if not isinstance(content, Seal)}
+    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, place), list(whole))
+    files = {name: one for share in found for name, one in share.files.items()}
+    last = {name: content.make(files) for name, content in tree.items() if isinstance(content, Seal)}
+    found.append(_read(list(last), last, tree.keys(), watch, place))
+    files |= found[-1].files
+    _anchors_away(found)
+    _limits(tree, files)
+    gate.remember({digest for share in found for digest in share.clean})
+    hits = [hit for share in found for hit in share.hits]
     if hits:
         shown = "; ".join(f"{hit.path}:{hit.line} {hit.rule}" for hit in hits[:5])
         raise LeakFound(
@@ -47,15 +86,70 @@ def check(tree: Mapping[str, Content], gate: leaks.Gate | None = None) -> dict[s
             found=shown,
             fix="remove it at its origin",
         )
-    return {"pages": len(names), "links": n_links, "files": len(tree)}
+    pages = sum(len(share.ids) for share in found)
+    return Checked(files={name: files[name] for name in tree}, pages=pages, links=sum(share.links for share in found))
 
 
-def _page(name: str, content: bytes) -> tuple[set[str], set[str]]:
-    """(ids, links) of a page that holds no inline script, handler or style and every id once."""
+def _read(
+    names: Sequence[str],
+    tree: Mapping[str, Content],
+    known: Collection[str],
+    watch: leaks.Watch,
+    place: Callable[[str, bytes], Any] | None,
+) -> _Share:
+    """Each of some files: read, checked by itself, looked at for leaks, put into its place.
+
+    Args:
+        known: every path of the whole tree.
+    """
+    share = _Share(hits=watch.names(names))
+    alike: dict[frozenset[str], frozenset[str]] = {}
+    for name in names:
+        content = read(tree[name])
+        if name.endswith(".html"):
+            ids = _page(name, content, known, share)
+            share.ids[name] = alike.setdefault(ids, ids)
+        digest = custody.sha256_bytes(content)
+        share.hits += watch.look(name, content, digest)
+        share.files[name] = File(len(content), digest, place(name, content) if place else None)
+    share.clean = watch.fresh
+    return share
+
+
+def _page(name: str, content: bytes, known: Collection[str], share: _Share) -> frozenset[str]:
+    """The ids of a page that holds no inline script, handler or style, every id once, and links that lead somewhere."""
     if inline := _inline(content):
         raise SiteError(name, expected="no inline script, handler or style", found=inline)
     named = _NAMED.findall(content.decode())
-    return _anchors(name, [value for key, value in named if key == "id"]), {v for key, v in named if key != "id"}
+    ids = _anchors(name, [value for key, value in named if key == "id"])
+    links = {value for key, value in named if key != "id"}
+    share.links += len(links)
+    for link in links:
+        target, _, fragment = (unescape(link) if "&" in link else link).partition("#")
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        path = _resolve(name, target) if target else name
+        if path not in known:
+            kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
+            raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
+        if fragment and path == name:
+            _lands(name, link, fragment, ids)
+        elif fragment and path.endswith(".html"):
+            share.away.append((name, link, path, fragment))
+    return ids
+
+
+def _lands(name: str, link: str, fragment: str, ids: frozenset[str]) -> None:
+    if unquote(fragment) not in ids:
+        raise BrokenLink(name, expected=f"the anchor {link!r}", found="no element of that id")
+
+
+def _anchors_away(found: Sequence[_Share]) -> None:
+    """Return only if every link into another page finds its anchor there."""
+    ids = {name: its for share in found for name, its in share.ids.items()}
+    for share in found:
+        for name, link, path, fragment in share.away:
+            _lands(name, link, fragment, ids[path])
 
 
 def _inline(content: bytes) -> str:
@@ -70,27 +164,12 @@ def _inline(content: bytes) -> str:
     return ""
 
 
-def _anchors(name: str, found: list[str]) -> set[str]:
-    if len(found) != len(set(found)):
+def _anchors(name: str, found: list[str]) -> frozenset[str]:
+    ids = frozenset(found)
+    if len(found) != len(ids):
         twice = sorted({anchor for anchor in found if found.count(anchor) > 1})
         raise SiteError(name, expected="every id once", found=", ".join(twice)[:200])
-    return set(found)
-
-
-def _links(
-    name: str, links: set[str], tree: Mapping[str, Content], pages: Mapping[str, tuple[set[str], set[str]]]
-) -> int:
-    for link in links:
-        target, _, fragment = unescape(link).partition("#")
-        if target.startswith(("https://", "http://", "mailto:")):
-            continue
-        path = name if not target else _resolve(name, target)
-        if path not in tree:
-            kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
-            raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
-        if fragment and path in pages and unquote(fragment) not in pages[path][0]:
-            raise BrokenLink(name, expected=f"the anchor {link!r}", found="no element of that id")
-    return len(links)
+    return ids
 
 
 def _resolve(name: str, target: str) -> str:
@@ -107,16 +186,19 @@ def _at(name: str, target: str) -> str:
     return posixpath.join(path, "index.html") if target.endswith(("/", ".")) or not path else path
 
 
-def _limits(tree: Mapping[str, Content]) -> None:
-    if len(tree) > FILE_LIMIT:
-        raise SiteError("file count", expected=f"at most {FILE_LIMIT:,} files", found=f"{len(tree):,}")
-    for name, content in tree.items():
-        if size_of(content) > ASSET_LIMIT_BYTES:
-            raise SiteError(name, expected="at most 25 MiB", found=f"{size_of(content):,} bytes")
-    rules = read(tree.get("_headers", b"")).decode().splitlines()
-    n_rules = sum(bool(line) and not line.startswith((" ", "#")) for line in rules)
+def _limits(tree: Mapping[str, Content | Seal], files: Mapping[str, File]) -> None:
+    for name, one in files.items():
+        if one.n_bytes > ASSET_LIMIT_BYTES:
+            raise SiteError(name, expected="at most 25 MiB", found=f"{one.n_bytes:,} bytes")
+    rules = _lines(tree, "_headers")
+    n_rules = sum(not line.startswith((" ", "#")) for line in rules)
     if n_rules > HEADER_RULES or any(len(line) > HEADER_LINE for line in rules):
         raise SiteError("_headers", expected=f"{HEADER_RULES} rules of {HEADER_LINE:,} characters", found=str(n_rules))
-    moved = [line for line in read(tree.get("_redirects", b"")).decode().splitlines() if line and line[0] != "#"]
+    moved = [line for line in _lines(tree, "_redirects") if line[0] != "#"]
     if len(moved) > REDIRECTS or any(len(line) > REDIRECT_LINE for line in moved):
         raise SiteError("_redirects", expected=f"at most {REDIRECTS:,} lines", found=str(len(moved)))
+
+
+def _lines(tree: Mapping[str, Content | Seal], name: str) -> list[str]:
+    content = tree.get(name, b"")
+    return [] if isinstance(content, Seal) else [line for line in read(content).decode().splitlines() if line]

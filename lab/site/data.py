@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab import custody
 from lab.errors import MediaMissing
 from lab.site import index, sanitize
 from lab.site.book import Book, Entry, Shelf
 
-Content = bytes | Path
+
+class File(NamedTuple):
+    """What is known of a file that was read once; `placed` is what came of putting it somewhere."""
+
+    n_bytes: int
+    sha256: str
+    placed: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A file that is made when it is read, perhaps in another process, and not kept."""
+
+    make: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A file that is made of what is known of every other one, so that it comes last."""
+
+    make: Callable[[Mapping[str, File]], bytes]
+
+
+Content = bytes | Path | Late
 
 _DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
 LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file
@@ -143,6 +167,8 @@ def read(content: Content) -> bytes:
     """
     if isinstance(content, bytes):
         return content
+    if isinstance(content, Late):
+        return content.make()
     try:
         return content.read_bytes()
     except OSError as error:
@@ -160,12 +186,7 @@ def _vanished(path: Path, error: OSError) -> MediaMissing:
 
 def digest_of(content: Content) -> str:
     """SHA-256 of a file of the tree."""
-    return custody.sha256_bytes(content) if isinstance(content, bytes) else custody.sha256_file(content)
-
-
-def total_bytes(tree: Mapping[str, Content]) -> int:
-    """Size of a tree."""
-    return sum(size_of(content) for content in tree.values())
+    return custody.sha256_file(content) if isinstance(content, Path) else custody.sha256_bytes(read(content))
 
 
 def size_of(content: Content) -> int:
@@ -174,8 +195,8 @@ def size_of(content: Content) -> int:
     Raises:
         MediaMissing: it vanished since the tree was planned.
     """
-    if isinstance(content, bytes):
-        return len(content)
+    if not isinstance(content, Path):
+        return len(read(content))
     try:
         return content.stat().st_size
     except OSError as error:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import custody, store
+from lab import store
 from lab.errors import PacketError, SiteError
-from lab.site import data, publish
 from lab.site import format as show
+from lab.site import publish
 from lab.site.bundle import BUNDLE
-from lab.site.data import Content
+from lab.site.data import File
 from lab.site.packets import FOLDER
 
 SCHEMA = "lab.release-record/1"
@@ -64,12 +64,12 @@ class Way:
     environment: Mapping[str, str]
 
     def publish(
-        self, tree: Mapping[str, Content], commit: str, ask: Callable[[str], str], say: Callable[[str], None]
+        self, files: Mapping[str, File], commit: str, ask: Callable[[str], str], say: Callable[[str], None]
     ) -> bool:
         """Verify the packet, say what would go out, ask, and send it; False where the answer is no.
 
         Args:
-            tree: a checked tree, equal to `public` byte for byte.
+            files: of a checked tree, equal to `public` byte for byte.
             ask: gives the answer to a question; the end of its input is a no.
 
         Raises:
@@ -78,7 +78,7 @@ class Way:
         name = project(self.root)
         if self.public.resolve() != (self.root / "public").resolve():
             raise SiteError("--out", expected="public, which is what the host takes", found=self.public.name)
-        release = outgoing(tree, commit, confirmed_run(self.public, self.root, self.scratch))
+        release = outgoing(files, commit, confirmed_run(self.public, self.root, self.scratch))
         for line in describe(release, last(self.ledgers), name):
             say(line)
         try:
@@ -88,7 +88,7 @@ class Way:
         if not is_confirmation(answer, release):
             say("not confirmed; nothing was sent")
             return False
-        if odd := publish.differences(tree, self.public):
+        if odd := publish.differences(files, self.public):
             raise SiteError(self.public.name, expected="to stay as it was looked at", found=f"{odd[0]} changed")
         self.send()
         path = remember(release, self.ledgers)
@@ -170,13 +170,10 @@ def confirmed_run(public: Path, root: Path, out: Path) -> str:
     return str(verdict["run"])
 
 
-def outgoing(tree: Mapping[str, Content], commit: str, run: str) -> Release:
+def outgoing(files: Mapping[str, File], commit: str, run: str) -> Release:
     """A checked tree as it would go out; its bundle manifest stands for every file."""
-    bundle = data.read(tree[BUNDLE])
-    listed = json.loads(bundle)["files"]
-    files = {name: (facts["bytes"], facts["sha256"]) for name, facts in listed.items()}
-    digest = custody.sha256_bytes(bundle)
-    return Release(commit=commit, run=run, digest=digest, files=files | {BUNDLE: (len(bundle), digest)})
+    listed = {name: (one.n_bytes, one.sha256) for name, one in files.items()}
+    return Release(commit=commit, run=run, digest=files[BUNDLE].sha256, files=listed)
 
 
 def describe(release: Release, former: Release | None, name: str) -> list[str]:

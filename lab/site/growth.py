@@ -150,21 +150,22 @@ def _bar(name: str, row: Mapping[str, Any]) -> Bar:
 def _figure(kind: str, series: Sequence[tuple[str, str, str, str]], rows: Sequence[Mapping[str, Any]]) -> Figure:
     timed = kind == "time"
     value: Callable[[float], str] = show.seconds if timed else show.size
-    every = [float(row[key]) for row in rows for key, *_ in series]
+    scale = 1.0 if timed else 1e-6
+    every = [scale * float(row[key]) for row in rows for key, *_ in series]
     what = "time" if timed else "memory and size"
     chart = Chart(
         key=f"growth-{kind}",
         title=f"{what.capitalize()} of a build of this site against the runs of its ledger",
         x=svg.padded([float(row["runs"]) for row in rows], "runs in the ledger (log scale)", log=True),
-        y=svg.padded(every, "seconds (log scale)" if timed else "bytes (log scale)", log=True),
+        y=svg.padded(every, "seconds (log scale)" if timed else "megabytes (log scale)", log=True),
         lines=tuple(
-            Line(points=tuple((float(row["runs"]), float(row[key])) for row in rows), kind=tone)
+            Line(points=tuple((float(row["runs"]), scale * float(row[key])) for row in rows), kind=tone)
             for key, _, tone, _ in series
         ),
         marks=tuple(
             Mark(
                 x=float(row["runs"]),
-                y=float(row[key]),
+                y=scale * float(row[key]),
                 kind=mark,
                 tip=f"{row['runs']:,} runs, {words}: {value(row[key])}",
             )

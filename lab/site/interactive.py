@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import pairwise
 from pathlib import Path
@@ -105,9 +106,16 @@ def _figures(value: Any, depth: int = _DEPTH) -> Iterator[Figure]:
         for part in value:
             yield from _figures(part, depth - 1)
     elif depth and type(value).__module__.startswith("lab.site"):
-        typed = [part.name for part in fields(value) if "Figure" in str(part.type)] if is_dataclass(value) else []
-        for name in dict.fromkeys((*typed, "figure", "figures")):
+        kind: Any = type(value)
+        for name in _named(kind):
             yield from _figures(getattr(value, name, None), depth - 1)
+
+
+@cache
+def _named(kind: type) -> tuple[str, ...]:
+    """Attributes of a type of ours that may hold figures."""
+    typed = [part.name for part in fields(kind) if "Figure" in str(part.type)] if is_dataclass(kind) else []
+    return tuple(dict.fromkeys((*typed, "figure", "figures")))
 
 
 def files(found: Sequence[View]) -> dict[str, Content]:

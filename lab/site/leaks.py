@@ -7,12 +7,12 @@ never the text it found. Files found clean are remembered by the digest of their
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from lab import custody, shares
+from lab import custody
 from lab.site import rules, sieve, tags, unpack
 from lab.site.data import Content, read
 from lab.store import write_atomic
@@ -50,34 +50,24 @@ class Gate:
     memory: Path | None = None
 
     def scan(self, tree: Mapping[str, Content]) -> list[Finding]:
-        """Every hit in a tree, in order of its files; several processes look at a large one."""
-        clean = self._remembered()
-        rules.detectors()
-        looked = shares.spread(lambda some: self._share(some, tree, clean), list(tree))
-        fresh = {digest for _, digests in looked for digest in digests}
-        if self.memory and fresh:
-            write_atomic(self._memory_path(), "\n".join(sorted(clean | fresh)).encode())
-        return [hit for hits, _ in looked for hit in hits]
+        """Every hit in a tree, in order of its files."""
+        watch = self.watch()
+        hits = watch.names(list(tree))
+        for path, content in tree.items():
+            data = read(content)
+            hits += watch.look(path, data, custody.sha256_bytes(data))
+        self.remember(watch.fresh)
+        return hits
 
-    def _share(
-        self, paths: Sequence[str], tree: Mapping[str, Content], clean: set[str]
-    ) -> tuple[list[Finding], set[str]]:
-        """(hits, digests of files that were found clean) of some files of a tree."""
-        fresh: set[str] = set()
-        hits = [Finding(path="(a file name)", line=1, rule=rule) for _, rule in self.lines("\n".join(paths), "path")]
-        for path in paths:
-            content = read(tree[path])
-            if path in self.shipped and custody.sha256_bytes(content) == self.shipped[path]:
-                continue
-            _, dot, suffix = path.rpartition(".")
-            digest = custody.sha256_bytes((dot + suffix).encode() + b"\0" + content)
-            if digest in clean or digest in fresh:
-                continue
-            found = list(dict.fromkeys(self._file(path, content)))
-            hits += found
-            if not found:
-                fresh.add(digest)
-        return hits, fresh
+    def watch(self) -> Watch:
+        """A look at many files, with what is remembered of former ones; processes forked after it have one each."""
+        rules.detectors()
+        return Watch(gate=self, clean=self._remembered())
+
+    def remember(self, clean: Set[str]) -> None:
+        """Keep the marks of files that were found clean, beside those of former times."""
+        if self.memory and not clean <= (known := self._remembered()):
+            write_atomic(self._memory_path(), "\n".join(sorted(known | clean)).encode())
 
     def lines(self, text: str, kind: str = "text") -> Iterator[tuple[int, str]]:
         """(number of the line from 1, rule) of every hit in a text."""
@@ -86,7 +76,8 @@ class Gate:
         names = tuple(n for n in self.names if len(n) >= SHORTEST_NAME and n.lower() not in COMMON_NAMES)
         yield from sieve.of(names).hits(text, kind)
 
-    def _file(self, path: str, content: bytes) -> Iterator[Finding]:
+    def file(self, path: str, content: bytes) -> Iterator[Finding]:
+        """Every hit in one file, whatever is remembered of it."""
         for what in tags.found(content):
             yield Finding(path=path, line=1, rule=f"metadata: {what}")
         for part in unpack.parts(path, content):
@@ -111,6 +102,33 @@ class Gate:
 
     def _memory_path(self) -> Path:
         assert self.memory is not None
-        source = "".join(inspect.getsource(part) for part in (rules, sieve, tags, unpack, Gate))
+        source = "".join(inspect.getsource(part) for part in (rules, sieve, tags, unpack, Gate, Watch))
         parts = (source, version("detect-secrets"), version("hyperscan"), repr(self.declared), repr(self.names))
         return self.memory / f"clean-{custody.sha256_bytes('|'.join(parts).encode())[:16]}.txt"
+
+
+@dataclass(slots=True)
+class Watch:
+    """Files looked at one by one. `clean` are marks of files that need no look, `fresh` those found clean here."""
+
+    gate: Gate
+    clean: Set[str]
+    fresh: set[str] = field(default_factory=set)
+
+    def names(self, paths: Sequence[str]) -> list[Finding]:
+        """Every hit in names of files."""
+        found = self.gate.lines("\n".join(paths), "path")
+        return [Finding(path="(a file name)", line=1, rule=rule) for _, rule in found]
+
+    def look(self, path: str, content: bytes, digest: str) -> list[Finding]:
+        """Every hit in a file of this SHA-256, each once."""
+        if self.gate.shipped.get(path) == digest:
+            return []
+        end = path[path.rfind(".") :] if "." in path else ""  # how a file is read depends on how its name ends
+        mark = custody.sha256_bytes(f"{digest}{end}".encode())
+        if mark in self.clean or mark in self.fresh:
+            return []
+        found = list(dict.fromkeys(self.gate.file(path, content)))
+        if not found:
+            self.fresh.add(mark)
+        return found

@@ -137,7 +137,7 @@ def ledgers(book: Book) -> list[Page]:
                     "deltas": index.deltas(shelf),
                     "shown": ordered[: index.SHOWN] if long else ordered,
                     "index_url": index.url(shelf) if long else "",
-                    "parts": parts,
+                    "n_parts": len(parts),
                 },
                 nav="/ledger/",
                 modules=("chart", "rows" if long else "table"),
@@ -150,7 +150,7 @@ def ledgers(book: Book) -> list[Page]:
                 searched=False,
                 title=f"Ledger of {shelf.contract.name}, part {number}",
                 description=f"Part {number} of {len(parts)} of the runs under {shelf.contract.name}, best score first.",
-                context={"shelf": shelf, "number": number, "parts": parts, "rows": rows},
+                context={"shelf": shelf, "number": number, "n_parts": len(parts), "rows": rows},
                 nav="/ledger/",
             )
             for number, rows in enumerate(parts, 1)

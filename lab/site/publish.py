@@ -7,17 +7,18 @@ killed, finds the old tree or the complete new one.
 from __future__ import annotations
 
 import ctypes
-import io
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from lab import shares
+from lab import custody, store
 from lab.errors import SiteError
-from lab.site.data import Content, read
+from lab.site.data import Content, File, read
 
 PREFIX = ".site-"
 KEPT = ".gitignore"
@@ -32,59 +33,74 @@ def swap(tree: Mapping[str, Content], target: Path) -> None:
     Raises:
         SiteError: the target is something else than a built site, or cannot be written.
     """
+    with draft(target) as place:
+        for name, content in tree.items():
+            place(name, read(content))
+
+
+@contextmanager
+def draft(target: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A folder beside `target` and what puts files into it; it takes the target's place where the block ends well.
+
+    Files may be put from several processes. On any failure the old tree stands untouched and the draft is gone.
+
+    Raises:
+        SiteError: the target is something else than a built site, or cannot be written.
+    """
     _refuse_foreign(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
-        draft = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{target.name}-", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{target.name}-{os.getpid()}-", dir=target.parent))
     except OSError as error:
         raise _unwritable(target, error) from None
     try:
-        shares.spread(lambda some: _write(some, tree, str(draft)), list(tree))
-        if (target / KEPT).is_file():
-            shutil.copyfile(target / KEPT, draft / KEPT)
-        draft.chmod(0o755)
-        if target.exists():
-            _exchange(draft, target)
-        else:
-            draft.rename(target)
-    except OSError as error:
-        raise _unwritable(target, error) from None
+        yield partial(_put, target, str(folder))
+        try:
+            if (target / KEPT).is_file():
+                shutil.copyfile(target / KEPT, folder / KEPT)
+            folder.chmod(0o755)
+            if target.exists():
+                _exchange(folder, target)
+            else:
+                folder.rename(target)
+        except OSError as error:
+            raise _unwritable(target, error) from None
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def differences(tree: Mapping[str, Content], target: Path) -> list[str]:
-    """Names that a built tree and a folder do not share byte for byte."""
+def differences(files: Mapping[str, File], target: Path) -> list[str]:
+    """Names that a built tree and a folder do not share byte for byte, by their digests."""
     present = (
         {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
         if target.is_dir()
         else set()
     )
     present.discard(KEPT)
-    odd = present ^ set(tree)
-    same = present & set(tree)
-    return sorted(odd | {name for name in same if (target / name).read_bytes() != read(tree[name])})
+    same = present & files.keys()
+    odd = {name for name in same if custody.sha256_file(target / name) != files[name].sha256}
+    return sorted((present ^ files.keys()) | odd)
 
 
-def _write(names: Sequence[str], tree: Mapping[str, Content], draft: str) -> None:
-    folders: set[str] = set()
-    for name in names:
-        path = f"{draft}/{name}"
-        folder = path[: path.rindex("/")]
-        if folder not in folders:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            folders.add(folder)
-        content = tree[name]
-        if isinstance(content, bytes):
-            with io.FileIO(path, "x") as stream:
-                os.fchmod(stream.fileno(), _mode(name))
-                left = memoryview(content)
-                while left:
-                    left = left[stream.write(left) :]
-        else:
-            shutil.copyfile(content, path)
-            Path(path).chmod(_mode(name))
+def _put(target: Path, folder: str, name: str, content: bytes) -> None:
+    path = f"{folder}/{name}"
+    how, mode = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _mode(name)
+    try:
+        try:
+            handle = os.open(path, how, mode)
+        except FileNotFoundError:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, how, mode)
+        try:
+            os.fchmod(handle, mode)
+            left = memoryview(content)
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise _unwritable(target, error) from None
 
 
 def _mode(name: str) -> int:
@@ -106,9 +122,11 @@ def _refuse_foreign(target: Path) -> None:
 
 
 def _sweep(target: Path) -> None:
-    """Remove drafts that a killed build left behind."""
+    """Remove drafts that a killed build left behind; those of builds that go on carry the number of their process."""
     for left in target.parent.glob(f"{PREFIX}{target.name}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        owner = left.name.removeprefix(f"{PREFIX}{target.name}-").partition("-")[0]
+        if not owner.isdigit() or int(owner) == os.getpid() or not store.alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _exchange(draft: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pages through templates, into a tree of files. Nothing is written to disk here."""
+"""Pages through templates, into a tree of files. Nothing is written to disk here, and most pages are rendered late."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lab import custody, shares
+from lab import custody
 from lab.errors import SiteError
 from lab.site import bundle, captions, details, feeds, figures, laws, readers, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
-from lab.site.data import LINKS, Content
+from lab.site.data import LINKS, Content, Late, Seal
 from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
@@ -124,30 +124,30 @@ def assets(folder: Path) -> tuple[dict[str, str], dict[str, Content]]:
 
 def render(
     plan: Plan, templates: Path, indexer: Callable[[Mapping[str, Content]], Mapping[str, Content]] | None = None
-) -> dict[str, Content]:
-    """The whole tree: pages, assets, data and media, by path.
+) -> dict[str, Content | Seal]:
+    """The whole tree: pages, assets, data and media, by path. Pages that no index holds are rendered when read.
 
     Args:
-        indexer: what makes further files of the rendered pages: the search index.
+        indexer: what makes further files of the pages that are searched: the search index.
     """
-    urls, tree = assets(plan.book.source / "assets")
+    urls, assets_found = assets(plan.book.source / "assets")
+    tree: dict[str, Content | Seal] = {**assets_found, **plan.files}
     found = environment(templates, urls)
     found.globals.update(nav=plan.nav, site=plan.book.site, book=plan.book, last_recorded=plan.book.last_recorded)
     found.globals.update(has_feed=feeds.ATOM in plan.files, has_packet=f"{FOLDER}inflate.sh" in plan.files)
     found.globals.update(there=frozenset(page.url for page in plan.pages))
-    tree.update(plan.files)
+    for name in sorted({page.template for page in plan.pages}):  # compiled once, before workers are forked
+        found.get_template(name)
+    searched: dict[str, Content] = {}
     for page in plan.pages:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        tree[page.path] = b""
-    for name in found.list_templates(extensions=["html"]):  # compiled once, before workers are forked
-        found.get_template(name)
-    shares_of_pages = shares.spread(lambda some: [one(page, found) for page in some], plan.pages)
-    rendered = (html for share in shares_of_pages for html in share)
-    tree.update(zip((page.path for page in plan.pages), rendered, strict=True))
-    tree.update(indexer(tree) if indexer else {})
-    tree[bundle.RELEASE] = bundle.release(plan.book, tree)
-    tree[bundle.BUNDLE] = bundle.bundle(plan.book, templates, tree)
+        tree[page.path] = Late(partial(one, page, found))
+        if indexer and page.searched:
+            searched[page.path] = tree[page.path] = one(page, found)
+    tree.update(indexer(searched) if indexer else {})
+    tree[bundle.RELEASE] = bundle.release(plan.book, plan.files)
+    tree[bundle.BUNDLE] = Seal(partial(bundle.bundle, plan.book, templates))
     return dict(sorted(tree.items()))
 
 

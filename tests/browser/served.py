@@ -70,11 +70,13 @@ def running(folder: Path) -> Iterator[str]:
 def served(
     planned: plan.Plan, root: Path, made: shelf.Made | None = None, gate: leaks.Gate | None = None
 ) -> Iterator[Served]:
-    """A planned site, rendered, written and served; it is checked where there is a gate."""
+    """A planned site, rendered, checked, written and served."""
+    shipped = {
+        name: data.digest_of(found) for name, found in planned.files.items() if name.startswith("assets/plotly.")
+    }
     tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root / "cache"))
-    if gate:
-        check.check(tree, gate)
-    publish.swap(tree, root / "public")
+    with publish.draft(root / "public") as place:
+        check.check(tree, gate or leaks.Gate(shipped=shipped), place)
     with running(root / "public") as address:
         yield Served(address=address, folder=root / "public", plan=planned, made=made)
 

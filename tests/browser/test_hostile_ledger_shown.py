@@ -49,8 +49,8 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespac
     book = intake.load(ROOT / "site_src", made.ledgers)
     planned = plan.make(book, {}, partial(render.figure_makers, ROOT / "templates"))
     tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root))
-    check.check(tree)
-    publish.swap(tree, root / "public")
+    with publish.draft(root / "public") as place:
+        check.check(tree, place=place)
     server = host.server(root / "public", 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield SimpleNamespace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +34,17 @@ def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), tables.parquet(shelves) | script)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=cache))
     gate = leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()})
-    return Built(book=shelves, plan=planned, tree=tree, facts=check.check(tree, gate), media=media, gate=gate)
+    kept, checked = in_memory(tree, gate)
+    return Built(book=shelves, plan=planned, tree=kept, files=checked.files, media=media, gate=gate)
+
+
+def in_memory(
+    tree: Mapping[str, data.Content | data.Seal], gate: leaks.Gate
+) -> tuple[dict[str, data.Content], check.Checked]:
+    """A tree checked and made, with what is known of it; files that lie on disk stay there."""
+    checked = check.check(tree, gate, lambda _, content: content)
+    made = ((name, tree[name], one.placed) for name, one in checked.files.items())
+    return {name: content if isinstance(content, Path) else placed for name, content, placed in made}, checked
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from conftest import ROOT
 from lab import contract, custody
 from lab.errors import PacketError, SiteError
 from lab.ledger import Ledger
-from lab.site import bundle, deploy, publish
+from lab.site import bundle, data, deploy, publish
 
 TOOL = """#!/bin/sh
 echo "$@" >> "$SENT"
@@ -96,7 +96,10 @@ def way(place: Path, tmp_path: Path) -> SimpleNamespace:
         tool=str(tool(tmp_path / "bin")),
         environment={"PATH": os.environ["PATH"], "SENT": str(sent)},
     )
-    return SimpleNamespace(way=found, tree=tree, sent=sent, digest=custody.sha256_bytes(tree[bundle.BUNDLE]))
+    files = {name: data.File(len(content), custody.sha256_bytes(content)) for name, content in tree.items()}
+    return SimpleNamespace(
+        way=found, tree=tree, files=files, sent=sent, digest=custody.sha256_bytes(tree[bundle.BUNDLE])
+    )
 
 
 @pytest.fixture
@@ -170,7 +173,7 @@ def test_what_goes_out_is_told_before_the_question(way: SimpleNamespace, verifie
         asked_at.append(len(said))
         return ""
 
-    assert not way.way.publish(way.tree, "c" * 40, ask, said.append)
+    assert not way.way.publish(way.files, "c" * 40, ask, said.append)
     before = "\n".join(said[: asked_at[0]])
     size = sum(map(len, way.tree.values()))
     assert f"{len(way.tree):,} files, {size:,} bytes, of commit cccccccccccc" in before
@@ -184,7 +187,7 @@ def test_what_goes_out_is_told_before_the_question(way: SimpleNamespace, verifie
 @pytest.mark.parametrize("answer", ["y", "yes", "", "0" * 8, "7 digits"])
 def test_only_the_digest_that_was_shown_confirms(way: SimpleNamespace, verified: None, answer: str) -> None:
     answer = way.digest[:7] if answer == "7 digits" else answer
-    assert not way.way.publish(way.tree, "c" * 40, answering(answer), lambda _: None)
+    assert not way.way.publish(way.files, "c" * 40, answering(answer), lambda _: None)
     assert not way.sent.exists() and deploy.last(way.way.ledgers) is None
 
 
@@ -192,11 +195,11 @@ def test_a_question_that_nobody_can_answer_is_a_no(way: SimpleNamespace, verifie
     def ask(question: str) -> str:
         raise EOFError
 
-    assert not way.way.publish(way.tree, "c" * 40, ask, lambda _: None)
+    assert not way.way.publish(way.files, "c" * 40, ask, lambda _: None)
 
 
 def test_a_confirmed_release_is_sent_once_and_the_next_is_told_against_it(way: SimpleNamespace, verified: None) -> None:
-    assert way.way.publish(way.tree, "c" * 40, answering(way.digest[:8].upper()), lambda _: None)
+    assert way.way.publish(way.files, "c" * 40, answering(way.digest[:8].upper()), lambda _: None)
     assert way.sent.read_text(encoding="utf-8") == "deploy\n"
     assert "index.html" in way.sent.with_suffix(".listing").read_text(encoding="utf-8")
     kept = deploy.last(way.way.ledgers)
@@ -216,7 +219,7 @@ def test_a_failed_upload_is_told_and_leaves_no_release(way: SimpleNamespace, ver
         environment={**way.way.environment, "TOOL_EXIT": "3"},
     )
     with pytest.raises(SiteError, match="exit 3; no release is on record"):
-        failing.publish(way.tree, "c" * 40, answering(way.digest), lambda _: None)
+        failing.publish(way.files, "c" * 40, answering(way.digest), lambda _: None)
     assert deploy.last(way.way.ledgers) is None
 
 
@@ -231,7 +234,7 @@ def test_a_site_that_changes_while_the_question_stands_is_refused(
 
     try:
         with pytest.raises(SiteError, match=r"late\.html changed"):
-            way.way.publish(way.tree, "c" * 40, ask, lambda _: None)
+            way.way.publish(way.files, "c" * 40, ask, lambda _: None)
     finally:
         extra.unlink()
     assert not way.sent.exists()

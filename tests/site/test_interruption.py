@@ -11,14 +11,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import shelf
 from conftest import build
 
-from lab.errors import MediaMissing, SiteError
-from lab.site import check, publish
+from lab import custody, shares
+from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
+from lab.site import check, data, publish
 
 KILLS = 200
 
@@ -137,3 +139,55 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
 def test_a_clip_that_vanishes_during_the_build_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaMissing, match=r"gone\.mp4"):
         check.check({"media/x.mp4": tmp_path / "gone.mp4"})
+
+
+def many(**odd: bytes) -> dict[str, bytes]:
+    """Enough pages for several processes, all linked, and what a test puts among them."""
+    pages = {f"p/{n}.html": b'<p id="a"></p><a href="#a">here</a><a href="./0.html#a">there</a>' for n in range(600)}
+    return {"_headers": b"new", **pages, **{f"p/{name}.html": content for name, content in odd.items()}}
+
+
+@pytest.mark.parametrize(
+    ("odd", "error", "what"),
+    [
+        (b"<p>the file /home/somebody/thesis.tex</p>", LeakFound, "absolute path"),
+        (b'<a href="./nowhere.html">x</a>', BrokenLink, "nowhere"),
+        (b'<a href="./1.html#b">x</a>', BrokenLink, "no element of that id"),
+        (b'<p id="a"></p><p id="a"></p>', SiteError, "every id once"),
+        (b"<script>1</script>", SiteError, "no inline"),
+    ],
+)
+def test_what_one_of_many_pages_breaks_stops_the_build_and_leaves_the_old_site(
+    odd: bytes, error: type[Exception], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the page falls among the processes, and though others were written beside the target already."""
+    monkeypatch.setattr(shares, "processes", lambda: 3)
+    target = tmp_path / "public"
+    publish.swap({"_headers": b"old"}, target)
+    before = digest(target)
+    for name in ("0first", "zlast"):
+        with pytest.raises(error, match=what), publish.draft(target) as place:
+            check.check(dict(sorted(many(**{name: odd}).items())), place=place)
+        assert digest(target) == before
+        assert [path.name for path in tmp_path.iterdir()] == ["public"]
+
+
+def test_every_file_is_made_once_and_the_seal_knows_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "processes", lambda: 2)
+    made = tmp_path / "made"
+
+    def page(number: int) -> bytes:
+        with made.open("ab") as stream:
+            stream.write(b"%d\n" % number)
+        return b"<p>%d</p>" % number
+
+    tree = {f"{n}.html": data.Late(partial(page, n)) for n in range(600)}
+    seal = data.Seal(lambda files: "".join(f"{files[name].sha256}  {name}\n" for name in sorted(files)).encode())
+    with publish.draft(tmp_path / "public") as place:
+        checked = check.check({**tree, "all.txt": seal}, place=place)
+    assert sorted(map(int, made.read_text(encoding="ascii").split())) == list(range(600))
+    listed = dict(line.split("  ")[::-1] for line in (tmp_path / "public" / "all.txt").read_text().splitlines())
+    assert listed == {name: custody.sha256_file(tmp_path / "public" / name) for name in tree}
+    assert publish.differences(checked.files, tmp_path / "public") == []
+    (tmp_path / "public" / "7.html").write_bytes(b"<p>8</p>")
+    assert publish.differences(checked.files, tmp_path / "public") == ["7.html"]

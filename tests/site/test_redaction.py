@@ -29,11 +29,11 @@ def test_redaction_lets_a_leaking_ledger_through_and_counts(small: shelf.Made, t
     redactor = redact.Redactor(gate=leaks.Gate(), folder=tmp_path / "redacted")
     book = intake.load(SOURCE, small.ledgers, redactor)
     tree = render.render(plan.make(book, {}, partial(render.figure_makers, TEMPLATES)), TEMPLATES)
-    check.check(tree)
-    shown = (tree[f"data/{shelf.NAME}/{identifier}/report.txt"]).read_text(encoding="utf-8")  # type: ignore[union-attr]
+    files = check.check(tree, place=lambda _, content: content).files
+    shown = files[f"data/{shelf.NAME}/{identifier}/report.txt"].placed.decode()
     assert shown.startswith("fine\nlog [redacted: absolute path of a machine]")
     assert shown.endswith("\nfine\n")
-    listed = json.loads(tree[bundle.BUNDLE])["redactions"]
+    listed = json.loads(files[bundle.BUNDLE].placed)["redactions"]
     where = f"{shelf.NAME}/{identifier}"
     assert listed == {f"{where}: notes": 1, f"{where}: evidence/report.txt": 2}
     assert "someone" in report.read_text(encoding="utf-8")  # the ledger itself is never touched

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import bulk
 import pytest
 import shelf
-from conftest import SOURCE, TEMPLATES
+from conftest import SOURCE, TEMPLATES, in_memory
 
 import build as builder
 from lab.errors import SiteError
-from lab.site import check, data, intake, leaks, plan, render, room
+from lab.site import data, intake, leaks, plan, render, room
 
 N_RUNS, LIMIT, RESERVED = 300, 260, 140
 NAME = f"ledger/{shelf.NAME}/"
@@ -34,8 +34,8 @@ def site(book: intake.Book) -> Iterator[SimpleNamespace]:
         patched.setattr(data, "PORTION_BYTES", 100_000)
         space = room.Room(limit=LIMIT, reserved=RESERVED)
         planned = plan.make(book, {}, partial(render.figure_makers, TEMPLATES), space=space)
-    tree = render.render(planned, TEMPLATES)
-    yield SimpleNamespace(plan=planned, tree=tree, facts=check.check(tree, leaks.Gate()))
+    tree, checked = in_memory(render.render(planned, TEMPLATES), leaks.Gate())
+    yield SimpleNamespace(plan=planned, tree=tree, checked=checked)
 
 
 def pages(tree: dict[str, data.Content]) -> set[str]:
@@ -91,7 +91,7 @@ def test_the_ledger_page_and_the_report_say_how_many_have_no_page(
 ) -> None:
     without = N_RUNS - len(pages(site.tree))
     assert f"{without} of {N_RUNS} runs have no page of their own" in site.tree[f"{NAME}index.html"].decode()
-    builder.report(site.tree, site.facts, site.plan, 1.0)
+    builder.report(site.checked, site.plan, 1.0)
     said = capsys.readouterr().out
     assert f"{without} of {N_RUNS} runs of {shelf.NAME} have no page of their own" in said
     assert f"data/{shelf.NAME}/ledger.json" in said
