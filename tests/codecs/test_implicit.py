@@ -446,7 +446,7 @@ def test_the_pose_network_reaches_every_latent(clip: SourceClip, stream: Bitstre
 def test_training_against_both_decodes_reports_every_axis(clip: SourceClip, tmp_path: Path) -> None:
     first, second = np.stack(list(clip.pairs())), np.stack(list(dual.pairs(clip)))
     assert first.shape == second.shape and 0.0 < np.abs(first.astype(int) - second).mean() < 8.0
-    text = asked('decodes = "both"\nnoisy = true')
+    text = asked('decodes = "both"\nnoisy = true\nfield = "shares"\nfold = 2')
     made = codecs.get("implicit").encode(elsewhere(clip, tmp_path), text, silent)
     rows = [line.split(",") for line in (tmp_path / "axes.csv").read_text().splitlines()]
     assert [row[0] for row in rows] == ["axis", "evaluator", "chroma repeated", "noise"]

@@ -65,10 +65,11 @@ class Clip(nn.Module):
             self.decoder.local.weight.div_(finer)
 
     def rate_bits(self, weights: Mapping[str, torch.Tensor], index: torch.Tensor) -> torch.Tensor:
-        """Estimated bits of the whole clip's fields, from those of these pairs."""
+        """Estimated bits of the whole clip's fields, from those of these pairs; a second decode of a pair counts as it."""
         if not self.decoder.shape.planes:
             return torch.zeros(())
-        return fields.estimated_bits(weights["fields"].view(-1, *self.decoder.shape.field), index)
+        every = weights["fields"].view(-1, *self.decoder.shape.field)
+        return fields.estimated_bits(every, index % len(every))
 
 
 def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:
