@@ -10,14 +10,16 @@ from typing import Any
 
 import jinja2
 from jinja2 import compiler, nodes
-from markupsafe import Markup, _escape_inner, escape
+from markupsafe import Markup, escape
+from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
 
 
 def shown(value: Any) -> str:
     """What a page prints of a value: as it is if it is markup, else its text, escaped."""
     kind = type(value)
     if kind is str:
-        return _escape_inner(value)
+        text: str = escaped(value)
+        return text
     return value if kind is Markup else escape(value)
 
 

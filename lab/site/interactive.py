@@ -104,15 +104,15 @@ def _figures(value: Any, depth: int = _DEPTH) -> Iterator[Figure]:
             yield from _figures(part, depth - 1)
     elif depth and isinstance(value, (list, tuple)):
         for part in value:
-            if not _is_barren(type(part)):
+            if not _is_barren(part.__class__):
                 yield from _figures(part, depth - 1)
     elif depth:
-        for name in _leads(type(value)):
+        for name in _leads(value.__class__):
             yield from _figures(getattr(value, name, None), depth - 1)
 
 
 @cache
-def _leads(kind: type) -> tuple[str, ...]:
+def _leads(kind: Any) -> tuple[str, ...]:
     """The names under which a value of ours may hold figures."""
     if not kind.__module__.startswith("lab.site"):
         return ()
@@ -121,7 +121,7 @@ def _leads(kind: type) -> tuple[str, ...]:
 
 
 @cache
-def _is_barren(kind: type) -> bool:
+def _is_barren(kind: Any) -> bool:
     """Can no value of this type hold a figure?"""
     return not issubclass(kind, (Figure, Mapping, list, tuple)) and not _leads(kind)
 
