@@ -181,7 +181,11 @@ class Board:
 
     def of_recipe(self, name: str) -> Entry | None:
         """The newest run of a recipe."""
-        return next((entry for entry in reversed(self.entries) if entry.run.recipe == name), None)
+        return self._newest.get(name)
+
+    @cached_property
+    def _newest(self) -> dict[str, Entry]:
+        return {entry.run.recipe: entry for entry in self.entries}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def field(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
     """A value by the keys that lead to it; None where it was withheld."""
     value: Any = record
     for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        value = value.get(key) if type(value) is dict or isinstance(value, Mapping) else None
     return value
 
 

@@ -104,18 +104,26 @@ def _figures(value: Any, depth: int = _DEPTH) -> Iterator[Figure]:
             yield from _figures(part, depth - 1)
     elif depth and isinstance(value, (list, tuple)):
         for part in value:
-            yield from _figures(part, depth - 1)
-    elif depth and type(value).__module__.startswith("lab.site"):
-        kind: Any = type(value)
-        for name in _named(kind):
+            if not _is_barren(part.__class__):
+                yield from _figures(part, depth - 1)
+    elif depth:
+        for name in _leads(value.__class__):
             yield from _figures(getattr(value, name, None), depth - 1)
 
 
 @cache
-def _named(kind: type) -> tuple[str, ...]:
-    """Attributes of a type of ours that may hold figures."""
+def _leads(kind: Any) -> tuple[str, ...]:
+    """The names under which a value of ours may hold figures."""
+    if not kind.__module__.startswith("lab.site"):
+        return ()
     typed = [part.name for part in fields(kind) if "Figure" in str(part.type)] if is_dataclass(kind) else []
-    return tuple(dict.fromkeys((*typed, "figure", "figures")))
+    return tuple(name for name in dict.fromkeys((*typed, "figure", "figures")) if name in typed or hasattr(kind, name))
+
+
+@cache
+def _is_barren(kind: Any) -> bool:
+    """Can no value of this type hold a figure?"""
+    return not issubclass(kind, (Figure, Mapping, list, tuple)) and not _leads(kind)
 
 
 def files(found: Sequence[View]) -> dict[str, Content]:

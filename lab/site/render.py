@@ -18,6 +18,7 @@ from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import LINKS, Content, Late, Seal
+from lab.site.forms import Forms
 from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
@@ -28,7 +29,7 @@ _LINK_ENDS = tuple(f"{space}{name}" for name in LINKS for space in " \n")
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
     """The templates with the house formats; every text is escaped, every missing name is an error."""
-    found = jinja2.Environment(
+    found = Forms(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -213,6 +213,8 @@ def _text(text: str, path: str, where: str, withheld: list[Withheld]) -> str:
 
 def csv_cell(value: Any) -> str:
     """One CSV cell that no spreadsheet takes for a formula; texts that start like one get an apostrophe in front."""
+    if type(value) is str and value.isascii() and value.isprintable() and not value.startswith(_FORMULA):
+        return '"' + value.replace('"', '""') + '"' if "," in value or '"' in value or "'" in value else value
     if value is None:
         return ""
     if isinstance(value, bool):

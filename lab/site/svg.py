@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from lab.site.forms import shown
 
 CHARACTER_PX = 6.7  # mean advance of the 13 px label face, measured on digits and lower case
 LABEL_PX = 15.0
@@ -92,11 +95,16 @@ def tag(name: str, /, *content: str, **attributes: str | float | None) -> Markup
     parts = [name]
     for key, value in attributes.items():
         if value is not None:
-            shown = number(value) if isinstance(value, float) else escape(str(value))
-            parts.append(f'{key.rstrip("_").replace("_", "-")}="{shown}"')
-    inner = "".join([item if isinstance(item, Markup) else escape(item) for item in content])
+            said = number(value) if isinstance(value, float) else shown(value if type(value) is str else str(value))
+            parts.append(f'{_attribute(key)}="{said}"')
+    inner = "".join([shown(item) for item in content])
     opening = " ".join(parts)
     return Markup(f"<{opening}>{inner}</{name}>") if inner else Markup(f"<{opening}/>")
+
+
+@cache
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:
