@@ -65,7 +65,7 @@ class Clip(nn.Module):
             self.decoder.local.weight.div_(finer)
 
     def rate_bits(self, weights: Mapping[str, torch.Tensor], index: torch.Tensor) -> torch.Tensor:
-        """Estimated bits of the whole clip's fields, from those of these pairs; a second decode of a pair counts as it."""
+        """Estimated bits of all fields from those of these pairs; a second decode of a pair counts as the pair."""
         if not self.decoder.shape.planes:
             return torch.zeros(())
         every = weights["fields"].view(-1, *self.decoder.shape.field)
