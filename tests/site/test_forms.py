@@ -28,7 +28,9 @@ class Drawn:
         return "<i>drawn</i>"
 
 
-@pytest.mark.parametrize("value", [*VALUES, Text("<x>"), Drawn()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [*VALUES, Text("<x>"), Drawn()], ids=lambda value: f"{type(value).__name__} {value!s:.20}"
+)
 def test_a_value_is_shown_as_markupsafe_escapes_it(value: Any) -> None:
     assert str(forms.shown(value)) == str(escape(value))
     text = "{% macro m(v) %}<p>{{ v }}</p>{% endmacro %}{% set w %}{{ value }}{% endset %}"
