@@ -28,9 +28,7 @@ class Drawn:
         return "<i>drawn</i>"
 
 
-@pytest.mark.parametrize(
-    "value", [*VALUES, Text("<x>"), Drawn()], ids=lambda value: f"{type(value).__name__} {value!s:.20}"
-)
+@pytest.mark.parametrize("value", [*VALUES, Text("<x>"), Drawn()], ids=lambda value: type(value).__name__)
 def test_a_value_is_shown_as_markupsafe_escapes_it(value: Any) -> None:
     assert str(forms.shown(value)) == str(escape(value))
     text = "{% macro m(v) %}<p>{{ v }}</p>{% endmacro %}{% set w %}{{ value }}{% endset %}"
