@@ -5,7 +5,6 @@ Everything comes from `ledgers/benchmarks/entropy.json`, which `make bench-entro
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import charts, svg
+from lab.site import charts, data, svg
 from lab.site import format as show
 from lab.site.charts import Cell, Chart, Figure, Line, Mark
 from lab.site.cite import NoRunYet
@@ -45,7 +44,7 @@ class Coding:
         if not path.is_file():
             raise NoRunYet(COMMAND)
         try:
-            found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found: Mapping[str, Any] = data.benchmark(path)
             if not all(row["exact"] for row in found["rows"]) or not found["spent"]["events"]:
                 raise ValueError("a row that was not compared, or no events")
         except (ValueError, KeyError, TypeError) as error:

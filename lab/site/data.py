@@ -42,6 +42,7 @@ Content = bytes | Path | Late
 _DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
 LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file
 FORMATS = "data/formats.json"
+BENCHMARK_LIMIT_BYTES = 1 << 20
 PORTION_BYTES = 20 << 20  # of a long ledger in one file: hosts take none above 25 MiB
 _TABLES = Path(__file__).resolve().parents[1] / "codecs" / "formats.json"
 
@@ -70,6 +71,17 @@ def field(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
     for key in keys:
         value = value.get(key) if type(value) is dict or isinstance(value, Mapping) else None
     return value
+
+
+def benchmark(path: Path) -> Any:
+    """What a benchmark wrote beside the ledger, parsed.
+
+    Raises:
+        ValueError: no JSON, or more of it than a benchmark writes.
+    """
+    if path.stat().st_size > BENCHMARK_LIMIT_BYTES:
+        raise ValueError(f"more than {BENCHMARK_LIMIT_BYTES:,} bytes")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def portions(lines: Iterable[str]) -> list[list[str]]:

@@ -6,7 +6,6 @@ left out, and so is the whole page where none was.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import charts, svg
+from lab.site import charts, data, svg
 from lab.site import format as show
 from lab.site.charts import Cell, Chart, Figure, Line, Mark
 
 COMMAND = "make bench-site"
 FILE = "benchmarks/site.json"
-FILE_LIMIT_BYTES = 1 << 20
 OURS = "lab"
 NAMES = {OURS: "this lab", "pelican": "Pelican", "mkdocs": "MkDocs"}
 SIGNATURE = Markup(' <span class="signature">measured by {}; no run of the ledger</span>').format(COMMAND)
@@ -86,9 +84,7 @@ def load(ledgers: Path) -> Growth | None:
     if not path.is_file():
         return None
     try:
-        if path.stat().st_size > FILE_LIMIT_BYTES:
-            raise ValueError(f"more than {FILE_LIMIT_BYTES:,} bytes")
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = data.benchmark(path)
         measured = sorted((row for row in told["growth"] if "refused" not in row), key=lambda row: int(row["runs"]))
         for row in measured:
             if any(not 0 < float(row[key]) < math.inf for key in ("runs", *(name for name, *_ in (*_TIMES, *_BYTES)))):

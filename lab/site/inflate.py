@@ -6,7 +6,6 @@ kept run of each family; the bytes that a stage reads come from the anatomy of t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.site import charts, drawn
+from lab.site import charts, data, drawn
 from lab.site import format as show
 from lab.site.book import Board, Entry
 
 SCHEMA = "lab.inflate/1"
 FILE = "benchmarks/inflate.json"
-FILE_LIMIT_BYTES = 1 << 20
 TONES = 8
 REST = "elsewhere"
 
@@ -92,9 +90,7 @@ def load(ledgers: Path, board: Board | None) -> list[Timeline]:
     if board is None or not path.is_file():
         return []
     try:
-        if path.stat().st_size > FILE_LIMIT_BYTES:
-            raise ValueError(f"more than {FILE_LIMIT_BYTES:,} bytes")
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = data.benchmark(path)
         if read["schema"] != SCHEMA:
             raise ValueError(f"schema {read['schema']!r}")
         if read["contract"] != board.contract.name:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
+from lab.site import data
 
 COMMAND = "make bench-train"
 FILE = "benchmarks/train.json"
@@ -53,7 +53,7 @@ def load(ledgers: Path) -> Throughput | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = data.benchmark(path)
         kept = sorted(found["rows"], key=lambda row: -row["ways"]["trainer"]["pairs_per_s"])
         ratios = [float(row["ways"]["trainer"]["times_faster"]) for row in kept]
         if not kept or any(way not in row["ways"] for row in kept for way in _WAYS):

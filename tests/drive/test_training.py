@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lab import contract
-from lab.drive import ahead, build, bursts, dataset, training
+from lab.drive import ahead, build, bursts, dataset, training, workers
 from lab.drive.bursts import Bursts
 from lab.drive.dataset import Pairs
 from lab.drive.motion import OUTPUT_UNITS
@@ -111,6 +111,16 @@ def test_a_maker_of_batches_that_dies_is_named() -> None:
         assert [next(batches)[0][0] for _ in range(2)] == [0, 1]
         with pytest.raises(TrainingError, match=r"batch of step 2.*exit code 3"):
             next(batches)
+
+
+def test_a_training_that_dies_is_named_while_another_is_waited_for(tmp_path: Path) -> None:
+    with workers.Trainings() as trainings:
+        trainings.start("posenet", [tmp_path / "missing.npz"], 1, tmp_path, TINY)
+        with pytest.raises(TrainingError, match=r"training of posenet.*exit code 1"):
+            trainings.wait(lambda *_: None)
+        trainings.start("segnet", [tmp_path / "missing.npz"], 1, tmp_path, TINY)
+        with pytest.raises(TrainingError, match="training of posenet"):
+            trainings.wait(lambda *_: None, "segnet")
 
 
 def test_batches_come_in_order_and_a_block_left_early_leaves_no_process() -> None:
