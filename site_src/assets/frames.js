@@ -45,12 +45,23 @@ export class Stacked {
   }
 
   // Hold one picture before any pane is cut from it: the video goes on while panes are drawn. A VideoFrame knows its own
-  // time; elsewhere the picture is copied, and the browser's word for the time stands.
+  // time; elsewhere the picture is copied, and the browser's word for the time stands. Between two pictures, as while it
+  // seeks, a video may have none to give: then it is asked again, and the panes keep what they show.
   take(time) {
-    this.held?.close?.();
+    cancelAnimationFrame(this.again);
+    if (this.closed) return;
     if ("VideoFrame" in window) {
-      this.held = new VideoFrame(this.video);
-      time = this.held.timestamp / 1e6;
+      let picture;
+      try {
+        picture = new VideoFrame(this.video);
+      } catch (error) {
+        if (error.name !== "InvalidStateError") throw error;
+        this.again = requestAnimationFrame(() => this.take(time));
+        return;
+      }
+      this.held?.close();
+      this.held = picture;
+      time = picture.timestamp / 1e6;
     } else {
       this.held = this.copy ??= Object.assign(document.createElement("canvas"), { width: this.video.videoWidth, height: this.video.videoHeight });
       this.copy.getContext("2d").drawImage(this.video, 0, 0);

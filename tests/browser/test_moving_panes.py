@@ -11,6 +11,15 @@ from served import N_FRAMES, Served
 
 pytestmark = pytest.mark.browser
 NO_CODECS = "delete window.VideoDecoder;"
+# a video that has no picture to give at every other asking, as while it seeks
+BETWEEN_PICTURES = """
+let asked = 0;
+window.VideoFrame = new Proxy(VideoFrame, { construct(kind, given) {
+  if (asked++ % 2 === 0) throw new DOMException('Invalid source state', 'InvalidStateError');
+  return new kind(...given);
+} });
+window.asked = () => asked;
+"""
 # what every screen shows and what the label says, read in one step; `watch` reads after each painted frame
 READ = f"""
 const numbers = () => [...document.querySelectorAll('.screen canvas')].map((canvas) => {{
@@ -81,6 +90,16 @@ def test_a_run_beside_its_source_is_exact(visit: Any, moving: Served) -> None:
     seen.page.wait_for_selector(".controls")
     assert wrong_when_paused(seen.page) == []
     assert mismatched_when_played(seen.page) == []
+    assert seen.complaints == []
+
+
+def test_a_video_between_two_pictures_is_asked_again(visit: Any, moving: Served) -> None:
+    seen = visit(moving.address + moving.run, start=BETWEEN_PICTURES)
+    seen.page.click("[data-load]")
+    seen.page.wait_for_selector(".controls")
+    assert wrong_when_paused(seen.page) == []
+    assert mismatched_when_played(seen.page) == []
+    assert seen.page.evaluate("asked()") > N_FRAMES
     assert seen.complaints == []
 
 
