@@ -7,6 +7,7 @@ Three independent axes; swapping one changes one word of a `streams.Stream`:
                  Laplace, Gaussian, Student, with a coded scale for all or per row                   `shapemodels`
                  ContextTree, sparse context-tree weighting                                          `treemodels`
                  Mixing, logistic mixing of contexts                                                 `contextmodels`
+                 FieldMixing, the same for fields on a grid, one after another along time           `fieldmodel`
     coders       how that becomes bytes: Coder.RANGE, Coder.ANS                                      `coders`
 
 A model turns symbols into shares of 2^16 by integer arithmetic alone: its tables come from exact operations

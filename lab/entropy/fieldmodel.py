@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -207,10 +208,10 @@ class FieldMixing:
     """Logistic mixing of what lies around a code in space, time and the other planes.
 
     Args:
-        shape: (fields, rows, columns, planes), the order of the symbols.
+        grid: (rows, columns, planes) of a field; symbols are those of one field after another, in this order.
     """
 
-    shape: tuple[int, int, int, int]
+    grid: tuple[int, int, int]
 
     def encode(self, symbols: Integers) -> tuple[bytes, Shares]:
         lowest, size = alphabet_of(symbols, "field model")
@@ -226,15 +227,17 @@ class FieldMixing:
         return finished(symbols, lowest, tape)
 
     def _run(self, symbols: Integers, tape: Tape, lowest: int, size: int) -> None:
+        if len(symbols) % math.prod(self.grid):
+            raise ValueError(f"{len(symbols)} symbols for fields of {math.prod(self.grid)}")
         bits = (size - 1).bit_length()
         if not bits or not symbols.size:
             return
         rest = min(max(-lowest, 0), size - 1)
-        _code(symbols.reshape(self.shape), tape, bits, rest, _new_state(self.shape))
+        _code(symbols.reshape(-1, *self.grid), tape, bits, rest, _new_state(len(symbols), self.grid[2]))
 
 
-def _new_state(shape: tuple[int, int, int, int]) -> State:
-    table_bits = min(max((int(np.prod(shape)) // 2).bit_length(), 10), 18)
+def _new_state(count: int, planes: int) -> State:
+    table_bits = min(max((count // 2).bit_length(), 10), 18)
     weights = np.zeros((3 * KINDS * ROOM, INPUTS), np.int32)
     weights[:, : 2 * CONTEXTS] = 65536 * 5 // 8 // CONTEXTS
     return State(
@@ -242,7 +245,7 @@ def _new_state(shape: tuple[int, int, int, int]) -> State:
         histories=history_chances(4 * CONTEXTS),
         weights=weights.reshape(-1),
         final=np.full(KINDS * 16 * SETS, 65536 // SETS, np.int64),
-        maps=refining_maps(shape[3] * KINDS * 16),
+        maps=refining_maps(planes * KINDS * 16),
         squash=squash_table(),
         stretch=stretch_table(),
         rates=rate_table(),

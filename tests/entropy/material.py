@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lab.entropy.contextmodels import Mixing
+from lab.entropy.fieldmodel import FieldMixing
 from lab.entropy.models import Adaptive, GolombRice, Model, Static
 from lab.entropy.shapemodels import Gaussian, Laplace, Student
 from lab.entropy.transforms import Delta, Offset, Planes, Predict, Transform, Transpose, Zigzag
@@ -22,6 +23,7 @@ MODELS: dict[str, Model] = {
     "golomb-rice": GolombRice(),
     "context tree": ContextTree(),
     "mixing": Mixing(),
+    "field mixing": FieldMixing(grid=(1, 1, 1)),
 }
 
 

@@ -152,7 +152,7 @@ def _fields(shape: tuple[int, ...], coder: FieldCoder) -> Stream:
     pairs, planes, rows, columns = shape
     if coder == "rows":
         return Stream(model=Mixing(groups=((pairs * rows * columns, rows * columns),) * planes))
-    return Stream(model=FieldMixing(shape=(pairs, rows, columns, planes)))
+    return Stream(model=FieldMixing(grid=(rows, columns, planes)))
 
 
 def _narrow(codes: NDArray[np.int64], where: str) -> Codes:
