@@ -197,6 +197,7 @@ def test_a_pair_is_decoded_the_same_in_any_company(stream: Bitstream) -> None:
         'scheme = "int8-channel"\nup = "bicubic"',
         'modulated = true\nshuffled = true\nactivation = "gelu"',
         'field = "shares"\nfold = 2\nlevels = 3',
+        'field = "shares"\nfold = 2\nlate = true',
         'refine = 3\nnetworks = "bfloat16"\nlatent_start = "noise"',
     ],
 )

@@ -44,7 +44,7 @@ HEADER = Table(
         Field("refine", "u8", "channels inside the refinement, 0 for none"),
         Field("planes", "u8", "planes of a pair's field, 0 for none"),
         Field("fold", "u8", "rows of a field per row of the stem's grid"),
-        Field("options", "u8", "1: latents gain the channels of every stage; 2: the head ends in a pixel shuffle"),
+        Field("options", "u8", "1: latents gain every stage; 2: the head ends in a pixel shuffle; 4: the field is late"),
         Field("granularity", GRANULARITY, "one step per weight tensor, or one per row of it"),
         Field("step_kind", STEP_KINDS, "how steps are stored; exponent: powers of two"),
         Field("vectors", ("half", "codes"), "vectors as half-precision numbers, or quantized like the rest"),
@@ -212,7 +212,7 @@ def _values(head: Head) -> dict[str, object]:
         "refine": shape.refine,
         "planes": shape.planes,
         "fold": shape.fold,
-        "options": int(shape.modulated) + 2 * int(shape.shuffled),
+        "options": int(shape.modulated) + 2 * int(shape.shuffled) + 4 * int(shape.late),
         "granularity": head.granularity,
         "step_kind": head.step_kind,
         "vectors": head.vectors,
@@ -223,7 +223,7 @@ def _values(head: Head) -> dict[str, object]:
 def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
     number = {name: int(value) for name, value in values.items() if not isinstance(value, str)}
     n_stages = number["n_stages"]
-    if len(widths) != 2 * n_stages + 1 or number["options"] > 3:
+    if len(widths) != 2 * n_stages + 1 or number["options"] > 7:
         raise UnknownSyntax(
             "implicit header", expected=f"{2 * n_stages + 1} widths and kernels", found=str(len(widths))
         )
@@ -240,6 +240,7 @@ def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
             fold=number["fold"],
             modulated=bool(number["options"] & 1),
             shuffled=bool(number["options"] & 2),
+            late=bool(number["options"] & 4),
             activation=cast(Literal["sin", "gelu"], values["activation"]),
         )
     except ValueError as error:

@@ -50,6 +50,7 @@ class Shape:
         shuffled: whether the head works on half the frame's grid and ends in a pixel shuffle; lean only.
         planes: planes of a pair's field, 0 for none; lean only.
         fold: rows of a field per row of the stem's grid.
+        late: whether a field enters after the stage that reaches its grid, and not folded into the stem's; lean only.
         activation: between layers.
     """
 
@@ -64,6 +65,7 @@ class Shape:
     shuffled: bool = False
     planes: int = 0
     fold: int = 1
+    late: bool = False
     activation: Literal["sin", "gelu"] = "sin"
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ class Shape:
             raise ValueError("sizes are positive, and a rank is what a lean stem has")
         if self.planes < 0 or self.fold not in (1, 2, 4) or (self.kind == "published" and self.planes):
             raise ValueError("a field has planes and folds by 1, 2 or 4; the published decoder has none")
+        if self.late and not (self.planes and self.fold > 1 and self.entry <= len(self.kernels)):
+            raise ValueError("a late field folds by 2 or 4 and has a stage that reaches its grid")
         if self.kind == "published" and (self.modulated or self.shuffled or self.refine != self.widths[-1] // 2):
             raise ValueError("the published decoder has no gains, a plain head, and refines with half its last width")
 
@@ -84,6 +88,11 @@ class Shape:
     def scale(self) -> int:
         """How many rows of a frame one row of the stem's grid becomes."""
         return 1 << (len(self.kernels) + self.shuffled)
+
+    @property
+    def entry(self) -> int:
+        """After how many stages a field enters."""
+        return self.fold.bit_length() - 1 if self.late else 0
 
     @property
     def field(self) -> tuple[int, int, int]:
@@ -156,7 +165,8 @@ class Decoder(nn.Module):
         else:
             self.stem = DenseStem(shape.latent_dim, widths[0], shape.grid)
         if shape.planes:
-            self.local = nn.Conv2d(shape.planes * shape.fold**2, widths[0], 3, padding=1, bias=False)
+            folded = 1 if shape.late else shape.fold**2
+            self.local = nn.Conv2d(shape.planes * folded, widths[shape.entry], 3, padding=1, bias=False)
         self.blocks, self.skips, self.gains = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         self.shifts = nn.ParameterList()
         lean = shape.kind == "lean"
@@ -182,7 +192,7 @@ class Decoder(nn.Module):
     def forward(self, z: torch.Tensor, field: torch.Tensor | None = None) -> torch.Tensor:
         shape, activate = self.shape, _ACTIVATE[self.shape.activation]
         x = self.stem(z)
-        if field is not None:
+        if field is not None and not shape.late:
             x = x + self.local(F.pixel_unshuffle(field * FIELD_UNIT, shape.fold))
         x = activate(x).contiguous(memory_format=torch.channels_last)
         for number, (block, skip) in enumerate(zip(self.blocks, self.skips, strict=True)):
@@ -191,6 +201,8 @@ class Decoder(nn.Module):
             old = _double(skip(x) + self.shifts[number][..., None, None]) if lean else skip(_double(x))
             if shape.modulated:
                 new = new * (1.0 + self.gains[number](z))[:, :, None, None]
+            if field is not None and number + 1 == shape.entry:
+                new = new + self.local(field * FIELD_UNIT)
             x = activate(new + old)
         if shape.refine:
             x = x + _REFINE * torch.sin(self.refine(x))

@@ -28,6 +28,7 @@ class Params:
         latent_dim: numbers per pair.
         rank, refine, modulated, shuffled, activation: see `model.Shape`.
         field: whether each pair has a field, and that it starts as shares of classes; see `fields`.
+        late: whether the field enters where the decoder reaches its grid; see `model.Shape`.
         fold, levels: rows of a field per row of the stem's grid; the largest code that a field starts with.
         field_rate: factor on the learning rate of fields.
         latent_start: latents begin as slow waves along time, or as noise.
@@ -57,6 +58,7 @@ class Params:
     activation: Literal["sin", "gelu"] = "sin"
     field: Literal["none", "shares"] = "none"
     fold: int = 1
+    late: bool = False
     levels: int = 4
     field_rate: float = 1.0
     latent_start: Literal["waves", "noise"] = "waves"
@@ -106,6 +108,7 @@ class Params:
             shuffled=self.shuffled,
             planes=n_classes - 1 if self.field == "shares" else 0,
             fold=self.fold if self.field == "shares" else 1,
+            late=self.late,
             activation=self.activation,
         )
 
