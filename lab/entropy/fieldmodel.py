@@ -127,7 +127,7 @@ def _decide(bit, node, kind, plane, restless, tape, base, shift, where, inputs, 
         sure += 1 if chance & 1023 > 2 else 0
         inputs[2 * k] = stretch[chance >> 16] if chance & 1023 else 0
         inputs[2 * k + 1] = stretch[histories[4 * k + row, np.int64(slot >> np.uint64(16)) & 4095] >> 16]
-    sets[0] = (kind * ROOM + plane) * INPUTS
+    sets[0] = (kind * ROOM + min(plane, ROOM - 1)) * INPUTS
     sets[1] = ((KINDS + kind) * ROOM + restless) * INPUTS
     sets[2] = ((2 * KINDS + kind) * ROOM + sure) * INPUTS
     place = (kind * 16 + restless) * SETS
@@ -234,7 +234,7 @@ class FieldMixing:
 
 
 def _new_state(shape: tuple[int, int, int, int]) -> State:
-    table_bits = min(max((int(np.prod(shape)) // 2).bit_length(), 10), 20)
+    table_bits = min(max((int(np.prod(shape)) // 2).bit_length(), 10), 18)
     weights = np.zeros((3 * KINDS * ROOM, INPUTS), np.int32)
     weights[:, : 2 * CONTEXTS] = 65536 * 5 // 8 // CONTEXTS
     return State(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab.codecs.implicit import fields
+from lab.codecs.implicit import fields, packing
 from lab.codecs.implicit.content import Content
 from lab.codecs.implicit.model import Decoder, Shape
 from lab.video import resample
@@ -29,6 +29,8 @@ class Clip(nn.Module):
         if shape.planes:
             # A vector, because a quantizer keeps vectors as they are: these are codes already.
             self.fields = nn.Parameter(torch.zeros(n_pairs * math.prod(shape.field)))
+            # Bits of the coder for one of the estimate, which knows less of what surrounds a code.
+            self.field_price = 1.0
         self.decoder = Decoder(shape)
         self.up: tuple[int, int] | None = None
         self.noisy = False
@@ -69,7 +71,15 @@ class Clip(nn.Module):
         if not self.decoder.shape.planes:
             return torch.zeros(())
         every = weights["fields"].view(-1, *self.decoder.shape.field)
-        return fields.estimated_bits(every, index % len(every))
+        return self.field_price * fields.estimated_bits(every, index % len(every))
+
+    @torch.no_grad()
+    def price_fields(self) -> None:
+        """Set what an estimated bit costs, from the fields as they are now."""
+        codes = self.fields.view(-1, *self.decoder.shape.field).round()
+        estimated = float(fields.estimated_bits(codes, torch.arange(len(codes))))
+        n_bytes = len(packing.pack_fields(codes.to(torch.int8).numpy(), "around"))
+        self.field_price = 8.0 * n_bytes / max(estimated, 1.0)
 
 
 def _waves(dimension: int, n_pairs: int, *, noisy: bool) -> torch.Tensor:

@@ -27,6 +27,7 @@ class Head(NamedTuple):
     step_kind: Literal["half", "single", "exponent"] = "half"
     vectors: Literal["half", "codes"] = "half"
     latent_kind: Literal["signed", "unsigned"] = "signed"
+    field_coder: Literal["rows", "around"] = "rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

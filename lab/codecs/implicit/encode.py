@@ -115,6 +115,8 @@ def _train(
         model.fields.data.copy_(codes.reshape(-1))
     if params.start:
         model.take(_start(source.start, head, f"recipe {recipe.name!r}"), params.finer)
+    if head.shape.planes:
+        model.price_fields()
     known = judge.known if second is None else dual.joined(judge.known, second)
     index = (torch.arange(known.n_pairs) % head.n_pairs,)
 

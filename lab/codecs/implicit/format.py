@@ -27,6 +27,7 @@ WEIGHT_LIMIT = 1 << 22
 LATENT_LIMIT = 1 << 22
 # Activations of one pair at the widest stage; more would not fit a small machine.
 ACTIVATION_LIMIT = 1 << 28
+_AROUND = 8
 HEADER = Table(
     "implicit header",
     (
@@ -44,7 +45,7 @@ HEADER = Table(
         Field("refine", "u8", "channels inside the refinement, 0 for none"),
         Field("planes", "u8", "planes of a pair's field, 0 for none"),
         Field("fold", "u8", "rows of a field per row of the stem's grid"),
-        Field("options", "u8", "1: latents gain every stage; 2: the head ends in a pixel shuffle; 4: the field is late"),
+        Field("options", "u8", "1: gains; 2: shuffled head; 4: late field; 8: fields coded from what is around"),
         Field("granularity", GRANULARITY, "one step per weight tensor, or one per row of it"),
         Field("step_kind", STEP_KINDS, "how steps are stored; exponent: powers of two"),
         Field("vectors", ("half", "codes"), "vectors as half-precision numbers, or quantized like the rest"),
@@ -89,7 +90,7 @@ def write(content: Content) -> Bitstream:
         "weights": packing.pack_weights([content.codes[name] for name in quantized]),
         "latent steps": _pack_steps([content.latent_steps], _latent_step_kind(head)),
         "latents": packing.pack_latents(content.latents, signed=head.latent_kind == "signed"),
-        "fields": packing.pack_fields(content.fields),
+        "fields": packing.pack_fields(content.fields, head.field_coder),
         "side-car": _pack_sidecar(content.sidecar),
         "constants": content.constants.tobytes() if content.constants.any() else b"",
     }
@@ -122,7 +123,7 @@ def read(payload: bytes) -> Content:
         latents=packing.unpack_latents(
             sections["latents"], (dimension, head.n_pairs), signed=head.latent_kind == "signed"
         ),
-        fields=packing.unpack_fields(sections["fields"], (head.n_pairs, *head.shape.field)),
+        fields=packing.unpack_fields(sections["fields"], (head.n_pairs, *head.shape.field), head.field_coder),
         latent_steps=packing.unpack_numbers(
             sections["latent steps"], n_latent_steps, _latent_step_kind(head), "section latent steps"
         ),
@@ -212,7 +213,10 @@ def _values(head: Head) -> dict[str, object]:
         "refine": shape.refine,
         "planes": shape.planes,
         "fold": shape.fold,
-        "options": int(shape.modulated) + 2 * int(shape.shuffled) + 4 * int(shape.late),
+        "options": int(shape.modulated)
+        + 2 * int(shape.shuffled)
+        + 4 * int(shape.late)
+        + _AROUND * (head.field_coder == "around"),
         "granularity": head.granularity,
         "step_kind": head.step_kind,
         "vectors": head.vectors,
@@ -223,7 +227,7 @@ def _values(head: Head) -> dict[str, object]:
 def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
     number = {name: int(value) for name, value in values.items() if not isinstance(value, str)}
     n_stages = number["n_stages"]
-    if len(widths) != 2 * n_stages + 1 or number["options"] > 7:
+    if len(widths) != 2 * n_stages + 1 or number["options"] >= 2 * _AROUND:
         raise UnknownSyntax(
             "implicit header", expected=f"{2 * n_stages + 1} widths and kernels", found=str(len(widths))
         )
@@ -254,6 +258,7 @@ def _head(values: dict[str, int | float | str], widths: bytes) -> Head:
         step_kind=cast(Literal["half", "single", "exponent"], values["step_kind"]),
         vectors=cast(Literal["half", "codes"], values["vectors"]),
         latent_kind=cast(Literal["signed", "unsigned"], values["latent_kind"]),
+        field_coder="around" if number["options"] & _AROUND else "rows",
     )
 
 

@@ -1,8 +1,8 @@
 """Integer arrays of a trained decoder as bytes, and back: weight codes, latents, fields, steps.
 
 Weights go through the weight coder and latents, predicted dimension by dimension, through that of side information;
-fields through logistic mixing, a row for each plane of a pair. Numbers too few to learn from are stored, or go through
-LZMA.
+fields through logistic mixing, of rows or of what lies around each code. Numbers too few to learn from are stored, or
+go through LZMA.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ from __future__ import annotations
 import lzma
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.entropy import sideinfo, weightstream
 from lab.entropy.contextmodels import Mixing
+from lab.entropy.fieldmodel import FieldMixing
 from lab.entropy.streams import Stream
 from lab.errors import Truncated, UnknownSyntax
 
 Codes = NDArray[np.int8]
+FieldCoder = Literal["rows", "around"]
+# From (pairs, planes, rows, columns) to the order of symbols.
+_ORDERS: dict[FieldCoder, tuple[int, ...]] = {"rows": (1, 0, 2, 3), "around": (0, 2, 3, 1)}
 _RAW, _LZMA = 0, 1
 _FILTERS = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
 
@@ -92,14 +97,19 @@ def unpack_latents(packed: bytes, shape: tuple[int, int], *, signed: bool) -> ND
     return np.ascontiguousarray(found.T.astype(np.int64) & 0xFF).astype(np.uint8)
 
 
-def pack_fields(codes: Codes) -> bytes:
-    """Fields, int8 (pairs, planes, rows, columns); nothing where there are no planes."""
+def pack_fields(codes: Codes, coder: FieldCoder) -> bytes:
+    """Fields, int8 (pairs, planes, rows, columns); nothing where there are no planes.
+
+    Args:
+        coder: `rows`: plane by plane, every pair a row; `around`: pair by pair, from what lies around each code.
+    """
     if not codes.size:
         return b""
-    return _fields(codes.shape).encode(codes.swapaxes(0, 1).astype(np.int64).reshape(-1)).payload
+    ordered = codes.transpose(_ORDERS[coder]).astype(np.int64).reshape(-1)
+    return _fields(codes.shape, coder).encode(ordered).payload
 
 
-def unpack_fields(packed: bytes, shape: tuple[int, int, int, int]) -> Codes:
+def unpack_fields(packed: bytes, shape: tuple[int, int, int, int], coder: FieldCoder) -> Codes:
     """Fields of this shape.
 
     Raises:
@@ -110,8 +120,9 @@ def unpack_fields(packed: bytes, shape: tuple[int, int, int, int]) -> Codes:
         if packed:
             raise UnknownSyntax("section fields", expected="nothing", found=f"{len(packed):,} bytes")
         return np.empty(shape, np.int8)
-    flat = _narrow(_fields(shape).decode(packed, count), "section fields")
-    return np.ascontiguousarray(flat.reshape(shape[1], shape[0], *shape[2:]).swapaxes(0, 1))
+    order = _ORDERS[coder]
+    flat = _narrow(_fields(shape, coder).decode(packed, count), "section fields")
+    return np.ascontiguousarray(flat.reshape([shape[axis] for axis in order]).transpose(np.argsort(order)))
 
 
 def pack_numbers(values: NDArray[np.float16] | NDArray[np.float32] | NDArray[np.int8]) -> bytes:
@@ -136,10 +147,12 @@ def unpack_numbers(packed: bytes, count: int, kind: str, where: str) -> NDArray[
     return values
 
 
-def _fields(shape: tuple[int, ...]) -> Stream:
-    """How fields (pairs, planes, rows, columns) are coded: a group per plane, a row per pair."""
-    cells = shape[2] * shape[3]
-    return Stream(model=Mixing(groups=((shape[0] * cells, cells),) * shape[1]))
+def _fields(shape: tuple[int, ...], coder: FieldCoder) -> Stream:
+    """How fields (pairs, planes, rows, columns) are coded; with `rows`, a group per plane and a row per pair."""
+    pairs, planes, rows, columns = shape
+    if coder == "rows":
+        return Stream(model=Mixing(groups=((pairs * rows * columns, rows * columns),) * planes))
+    return Stream(model=FieldMixing(shape=(pairs, rows, columns, planes)))
 
 
 def _narrow(codes: NDArray[np.int64], where: str) -> Codes:

@@ -154,4 +154,5 @@ def head_of(params: Params, contract: Contract, where: str) -> Head:
         shape=params.shape((contract.model_size[0] // scale, contract.model_size[1] // scale), n_classes),
         granularity="tensor" if params.scheme in ("lsq", "int8-tensor") else "row",
         step_kind="exponent" if params.scheme == "depth" else "half",
+        field_coder="rows" if params.field == "none" else "around",
     )

@@ -66,7 +66,12 @@ def _steps(content: Content, judge: Judge, posenet: float) -> Steps:
     assert slopes is not None
     estimated = float(fields.estimated_bits(codes, torch.arange(len(codes))))
     # The coder learns what the estimate does not know; both are of one order, so prices are brought to its bytes.
-    byte = len(packing.pack_fields(content.fields)) / max(estimated, 1.0) * judge.byte_price * len(codes)
+    byte = (
+        len(packing.pack_fields(content.fields, content.head.field_coder))
+        / max(estimated, 1.0)
+        * judge.byte_price
+        * len(codes)
+    )
     price = fields.step_bits(codes) * byte
     move = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1, 1)
     promise = -(slopes * move) - price
