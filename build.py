@@ -25,6 +25,7 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
+from lab import shares
 from lab.errors import LabError
 from lab.site import (
     book,
@@ -73,9 +74,10 @@ def build(
     script = interactive.script()
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
+    tabled = shares.beside(partial(tables.files, shelves, parquet=True))
     media = clips.prepare(shelves, CACHE, monitor)
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
-    planned = plan.make(shelves, media, makers, tables.parquet(shelves) | script, pack)
+    planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
     with publish.draft(out) if out else nullcontext() as place:
         return check.check(tree, guard, place), planned

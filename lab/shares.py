@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -40,14 +41,10 @@ def spread(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], coun
     gc.freeze()
     waiting: list[tuple[int, int]] = []
     try:
-        waiting += [_start(work, share) for share in shares[1:]]
+        waiting += [_start(partial(work, share)) for share in shares[1:]]
         done = [work(shares[0])]
         for share in shares[1:]:
-            process, pipe = waiting.pop(0)
-            with os.fdopen(pipe, "rb") as stream:
-                data = stream.read()
-            _, status = os.waitpid(process, 0)
-            done.append(pickle.loads(data) if status == 0 and data else work(share))
+            done.append(_end(*waiting.pop(0), partial(work, share)))
     finally:
         for process, pipe in waiting:  # something failed here: nobody waits for what they do
             os.kill(process, signal.SIGKILL)
@@ -57,8 +54,18 @@ def spread(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], coun
     return done
 
 
-def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> tuple[int, int]:
-    """(process, reading end of its pipe) of a worker that does one share and writes what it gives."""
+def beside(work: Callable[[], Result]) -> Callable[[], Result]:
+    """`work`, begun now in a process of its own; what is given back waits for it and says, once, what came of it.
+
+    Where there is one processor only it is done when it is asked for.
+    """
+    if processes() == 1 or not hasattr(os, "fork"):
+        return work
+    return partial(_end, *_start(work), work)
+
+
+def _start(work: Callable[[], Result]) -> tuple[int, int]:
+    """(process, reading end of its pipe) of a worker that does one piece of work and writes what it gives."""
     reading, writing = os.pipe()
     parent = os.getpid()
     process = os.fork()
@@ -68,12 +75,23 @@ def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> t
     try:  # the worker: whatever happens, it ends here
         os.close(reading)
         _end_with(parent)
-        data = pickle.dumps(work(share), protocol=pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(work(), protocol=pickle.HIGHEST_PROTOCOL)
         with os.fdopen(writing, "wb") as stream:
             stream.write(data)
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _end(process: int, pipe: int, work: Callable[[], Result]) -> Result:
+    """What a worker gave; where it failed, the same work done here."""
+    with os.fdopen(pipe, "rb") as stream:
+        data = stream.read()
+    _, status = os.waitpid(process, 0)
+    if status or not data:
+        return work()
+    result: Result = pickle.loads(data)
+    return result
 
 
 def _end_with(parent: int) -> None:

@@ -51,6 +51,31 @@ def test_what_a_killed_worker_left_is_done_again() -> None:
     assert shares.spread(work, list(range(1000)), 2) == [500, 500]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_work_beside_is_done_once_and_elsewhere_where_there_is_a_second_processor(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "processes", lambda: count)
+    assert (shares.beside(os.getpid)() == os.getpid()) == (count == 1)
+
+
+def test_work_beside_that_fails_there_is_done_here_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "processes", lambda: 2)
+    parent = os.getpid()
+
+    def died() -> int:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 7
+
+    def wrong() -> int:
+        raise ValueError("no table of this")
+
+    assert shares.beside(died)() == 7
+    with pytest.raises(ValueError, match="no table of this"):
+        shares.beside(wrong)()
+
+
 def test_a_failure_here_ends_the_workers_that_nobody_waits_for_any_more(tmp_path: Path) -> None:
     parent = os.getpid()
 

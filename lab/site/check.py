@@ -20,7 +20,9 @@ FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
-_NAMED = re.compile(rf'\s(id|{"|".join(LINKS)})="([^"]*)"')
+_LINKED = "|".join(f'(?<=\\s{name}=")' for name in LINKS)
+# (id or nothing, value) of every id and link: looked for from the sign of equality on, which is found fast
+_NAMED = re.compile(rf'="(?:(?<=\s(id)=")|{_LINKED})([^"]*)"')
 _STYLE = re.compile(rb"<style|\sstyle=|href=\"javascript:")
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
 _HANDLER = re.compile(rb"on[a-z]+=\"")
@@ -104,10 +106,11 @@ def _read(
     """
     share = _Share(hits=watch.names(names))
     alike: dict[frozenset[str], frozenset[str]] = {}
+    sound: dict[str, set[str]] = {}
     for name in names:
         content = read(tree[name])
         if name.endswith(".html"):
-            ids = _page(name, content, known, share)
+            ids = _page(name, content, known, share, sound.setdefault("../" * name.count("/"), set()))
             share.ids[name] = alike.setdefault(ids, ids)
         digest = custody.sha256_bytes(content)
         share.hits += watch.look(name, content, digest)
@@ -116,16 +119,23 @@ def _read(
     return share
 
 
-def _page(name: str, content: bytes, known: Collection[str], share: _Share) -> frozenset[str]:
-    """The ids of a page that holds no inline script, handler or style, every id once, and links that lead somewhere."""
+def _page(name: str, content: bytes, known: Collection[str], share: _Share, sound: set[str]) -> frozenset[str]:
+    """The ids of a page that holds no inline script, handler or style, every id once, and links that lead somewhere.
+
+    Args:
+        sound: links that were followed from a page of the same depth, by the way from the root.
+    """
     if inline := _inline(content):
         raise SiteError(name, expected="no inline script, handler or style", found=inline)
     named = _NAMED.findall(content.decode())
-    ids = _anchors(name, [value for key, value in named if key == "id"])
-    links = {value for key, value in named if key != "id"}
+    ids = _anchors(name, [value for key, value in named if key])
+    links = {value for key, value in named if not key}
     share.links += len(links)
-    for link in links:
+    up = "../" * name.count("/")
+    for link in links - sound:
         target, _, fragment = (unescape(link) if "&" in link else link).partition("#")
+        if up and target.startswith(up):
+            sound.add(link)
         if target.startswith(("https://", "http://", "mailto:")):
             continue
         path = _resolve(name, target) if target else name

@@ -142,11 +142,9 @@ def archive_url(entry: Entry) -> str:
 
 
 def files(book: Book) -> dict[str, Content]:
-    """Every data file of the site, by its path in the tree."""
+    """Every data file of the site but the ledgers themselves, by its path in the tree."""
     tree: dict[str, Content] = {}
     for shelf in book.shelves:
-        folder = f"data/{shelf.contract.name}"
-        tree |= {f"{folder}/{name}": content for name, content in ledger_json(shelf).items()}
         if index.is_long(shelf):
             tree[index.url(shelf)[1:]] = index.rows(shelf)
         for entry in shelf.entries:

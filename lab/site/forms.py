@@ -6,12 +6,15 @@ own for a text that is joined to others at once: a long site prints millions of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
-from jinja2 import compiler, nodes
+from jinja2 import compiler, nodes, runtime
 from markupsafe import Markup, escape
 from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
+
+_METHODS = frozenset(dir(dict))
 
 
 def shown(value: Any) -> str:
@@ -33,8 +36,28 @@ class Generator(compiler.CodeGenerator):
             super()._output_child_pre(node, frame, finalize)
 
 
+class Values(runtime.Context):
+    """What a template has, and how it calls it: nothing that templates call here asks for this context itself."""
+
+    def call(self, called: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+        """What a call gives."""
+        named.pop("_block_vars", None)
+        named.pop("_loop_vars", None)
+        return called(*arguments, **named)
+
+
 class Forms(jinja2.Environment):
     """An environment of templates whose output is HTML."""
 
     code_generator_class = Generator
+    context_class = Values
     shown = staticmethod(shown)
+
+    def getattr(self, value: Any, name: str) -> Any:
+        """An attribute, or an element of that name; an element at once where a table has it and no method so called."""
+        if type(value) is dict and name in value and name not in _METHODS:
+            return value[name]
+        try:
+            return getattr(value, name)
+        except AttributeError:
+            return super().getattr(value, name)

@@ -101,16 +101,17 @@ def make(
     made: Mapping[str, Content] | None = None,
     pack: Callable[[Iterable[Entry], Path], Mapping[str, bytes]] = packets.zips,
     space: room.Room = room.HOST,
+    tabled: Callable[[], Mapping[str, Content]] | None = None,
 ) -> Plan:
     """The plan of the whole site; where a host takes fewer files than it would have, fewer runs have a page.
 
     Args:
         clips: prepared clips by the address of their run's page, and the atlas by its own.
         makers: the figures that prose may ask for, for a board.
-        made: files that this module must not make: the ledgers as Parquet, which needs arrays, and the script of the
-            interactive view, which comes out of its package.
+        made: files that this module must not make: the script of the interactive view, which comes out of its package.
         pack: zips the packets of runs, perhaps with a memory of former builds.
         space: how many files there may be.
+        tabled: what gives the ledgers as `tables.files` does, begun elsewhere; without it they are made here.
     """
     media, files = _media(clips)
     files |= made or {}
@@ -122,7 +123,7 @@ def make(
         book = fitting
         desk, drawn, texts = _written(book, makers, words)  # with links to where runs without a page are listed
     board = _main_board(book)
-    files |= data.files(book) | tables.files(book)
+    files |= data.files(book)
     packet = packets.of(board.frontier if board else None, book.ledgers)
     files |= packet.files
     cited = packets.cited(packet.entry, [text.cited for group in texts.values() for text in group])
@@ -159,6 +160,9 @@ def make(
     planned = [
         pages.landing(book, board, media, texts["notebook"], (eras.load(past), eras.references(past)), offered, small),
         *pages.ledgers(book),
+    ]
+    files |= tabled() if tabled else tables.files(book)
+    planned += [
         *([sheet("/status/", status=standing, file=status.FILE, shown=status.SHOWN)] if standing else []),
         *pages.runs(book, media, files),
         *compare.pages(board, media, offered),

@@ -55,7 +55,7 @@ def draft(target: Path) -> Iterator[Callable[[str, bytes], None]]:
     except OSError as error:
         raise _unwritable(target, error) from None
     try:
-        yield partial(_put, target, str(folder))
+        yield partial(_put, target, str(folder), set())
         try:
             if (target / KEPT).is_file():
                 shutil.copyfile(target / KEPT, folder / KEPT)
@@ -83,15 +83,15 @@ def differences(files: Mapping[str, File], target: Path) -> list[str]:
     return sorted((present ^ files.keys()) | odd)
 
 
-def _put(target: Path, folder: str, name: str, content: bytes) -> None:
-    path = f"{folder}/{name}"
-    how, mode = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _mode(name)
+def _put(target: Path, folder: str, made: set[str], name: str, content: bytes) -> None:
+    """Write one file; `made` are the folders that are known to be there."""
+    path, how, mode = f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _mode(name)
+    above = path[: path.rfind("/")]
     try:
-        try:
-            handle = os.open(path, how, mode)
-        except FileNotFoundError:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, how, mode)
+        if above not in made:
+            Path(above).mkdir(parents=True, exist_ok=True)
+            made.add(above)
+        handle = os.open(path, how, mode)
         try:
             os.fchmod(handle, mode)
             left = memoryview(content)

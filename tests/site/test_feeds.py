@@ -74,11 +74,11 @@ def test_csv_and_parquet_have_the_columns_of_the_schema_and_the_values_of_the_re
     schema = json.loads(built.tree["data/table.schema.json"])
     assert set(rows[0]) == set(export.COLUMNS) == set(schema["items"]["properties"])
     parquet = pytest.importorskip("pyarrow.parquet")
-    made = tables.parquet(built.book)[f"data/{shelf.NAME}/{tables.PARQUET}"]
+    made = built.tree[f"data/{shelf.NAME}/{tables.PARQUET}"]
     table = parquet.read_table(io.BytesIO(made))
     assert table.column("run").to_pylist() == [row["run"] for row in rows]
     assert table.column("posenet").to_pylist() == [entry.data["evaluation"]["posenet"] for entry in entries]
-    assert tables.parquet(built.book)[f"data/{shelf.NAME}/{tables.PARQUET}"] == made
+    assert tables.as_parquet(tables.rows(built.book.main)) == made
 
 
 def test_the_index_covers_prose_and_not_runs(built: SimpleNamespace, tmp_path: Path) -> None:
