@@ -160,7 +160,7 @@ SHEETS: dict[str, Sheet] = {
     "/growth/": Sheet(
         template="growth.html",
         title="How a build grows",
-        description="Time, memory and files of a build of this site from a hundred to a hundred thousand runs, its "
+        description="Time, memory and files of a build of this site while its ledger grows, its "
         "speed beside Pelican and MkDocs on the same content, and how fast the page of a long ledger sorts.",
         nav="/data/",
         modules=("chart",),
