@@ -24,7 +24,18 @@ from lab.entropy.coders import Shares, Tape, put_bit, recorded, recorder
 from lab.entropy.contours import fold
 from lab.entropy.jit import kernel
 from lab.entropy.logistic import rate_table, squash_table, stretch_table
-from lab.entropy.mixing import adapted, dot, history_chances, history_table, refined, refining_maps, train
+from lab.entropy.mixing import (
+    adapted,
+    dot,
+    history_chances,
+    history_table,
+    refined,
+    refining_maps,
+    shift_of,
+    sought,
+    taught,
+    train,
+)
 from lab.entropy.models import ALPHABET, Integers, alphabet_of, finished, read_alphabet
 
 CONTEXTS = 13
@@ -114,20 +125,10 @@ def _remember(value, column, middle, rows, cols, recent):
 def _predict(state, base, node, depth, bits, cumulative, where, inputs):
     """Fill the mixer's inputs for one node; returns how well the node is known, 0 to 11."""
     slots, histories, stretch, leaves = state.slots, state.histories, state.stretch, state.leaves
-    shift = np.uint64(64)
-    size = slots.shape[1]
-    while size > 1:
-        shift -= np.uint64(1)
-        size >>= 1
+    shift = shift_of(slots)
     row = min(depth, 3)
     for k in range(CONTEXTS):
-        hashed = fold(base[k], node)
-        where[k] = np.int64(hashed >> shift)
-        check = (hashed & np.uint64(0xFFFF)) | np.uint64(1)
-        slot = slots[k, where[k]]
-        if slot & np.uint64(0xFFFF) != check:
-            slot = np.uint64(9223372036854775808) | check
-            slots[k, where[k]] = slot
+        slot = sought(slots, k, fold(base[k], node), shift, where)
         chance = np.int64(slot >> np.uint64(32))
         inputs[2 * k] = stretch[chance >> 16] if chance & 1023 else 0
         inputs[2 * k + 1] = stretch[histories[4 * k + row, np.int64(slot >> np.uint64(16)) & 4095] >> 16]
@@ -152,14 +153,7 @@ def _learn(state, bit, depth, where, node):
     state.leaves[node] = adapted(state.leaves[node], bit, 1023, rates)
     row = min(depth, 3)
     for k in range(CONTEXTS):
-        slot = slots[k, where[k]]
-        history = np.int64(slot >> np.uint64(16)) & 4095
-        histories[4 * k + row, history] = adapted(histories[4 * k + row, history], bit, 1023, rates)
-        slots[k, where[k]] = (
-            np.uint64(adapted(slot >> np.uint64(32), bit, 1023, rates)) << np.uint64(32)
-            | np.uint64(following[history, bit]) << np.uint64(16)
-            | slot & np.uint64(0xFFFF)
-        )
+        taught(slots, k, where[k], histories, 4 * k + row, bit, 1023, rates, following)
 
 
 @kernel

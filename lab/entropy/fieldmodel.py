@@ -25,7 +25,18 @@ from lab.entropy.coders import Shares, Tape, put_bit, recorded, recorder
 from lab.entropy.contours import fold
 from lab.entropy.jit import kernel
 from lab.entropy.logistic import rate_table, squash_table, stretch_table
-from lab.entropy.mixing import adapted, dot, history_chances, history_table, refined, refining_maps, train
+from lab.entropy.mixing import (
+    adapted,
+    dot,
+    history_chances,
+    history_table,
+    refined,
+    refining_maps,
+    shift_of,
+    sought,
+    taught,
+    train,
+)
 from lab.entropy.models import ALPHABET, Integers, alphabet_of, finished, read_alphabet
 
 CONTEXTS = 20
@@ -117,13 +128,7 @@ def _decide(bit, node, kind, plane, restless, tape, base, shift, where, inputs, 
     row = min(kind, 3)
     sure = np.int64(0)
     for k in range(CONTEXTS):
-        hashed = fold(base[k], node)
-        where[k] = np.int64(hashed >> shift)
-        check = (hashed & np.uint64(0xFFFF)) | np.uint64(1)
-        slot = slots[k, where[k]]
-        if slot & np.uint64(0xFFFF) != check:
-            slot = np.uint64(9223372036854775808) | check
-            slots[k, where[k]] = slot
+        slot = sought(slots, k, fold(base[k], node), shift, where)
         chance = np.int64(slot >> np.uint64(32))
         sure += 1 if chance & 1023 > 2 else 0
         inputs[2 * k] = stretch[chance >> 16] if chance & 1023 else 0
@@ -148,14 +153,7 @@ def _decide(bit, node, kind, plane, restless, tape, base, shift, where, inputs, 
         train(weights, sets[k], inputs, INPUTS, 2 * (target - np.int64(squash[mixed[k] + 4095] >> 6)))
     maps[cells[0]] = adapted(maps[cells[0]], bit, 1023, rates)
     for k in range(CONTEXTS):
-        slot = slots[k, where[k]]
-        history = np.int64(slot >> np.uint64(16)) & 4095
-        histories[4 * k + row, history] = adapted(histories[4 * k + row, history], bit, 1023, rates)
-        slots[k, where[k]] = (
-            np.uint64(adapted(slot >> np.uint64(32), bit, 255, rates)) << np.uint64(32)
-            | np.uint64(following[history, bit]) << np.uint64(16)
-            | slot & np.uint64(0xFFFF)
-        )
+        taught(slots, k, where[k], histories, 4 * k + row, bit, 255, rates, following)
     return np.int64(bit)
 
 
@@ -167,11 +165,7 @@ def _code(symbols, tape, bits, rest, state):
     inputs, mixed = np.zeros(INPUTS, np.int32), np.zeros(SETS, np.int64)
     cells, sets = np.zeros(2, np.int64), np.zeros(SETS, np.int64)
     inputs[2 * CONTEXTS] = 256
-    shift = np.uint64(64)
-    size = state.slots.shape[1]
-    while size > 1:
-        shift -= np.uint64(1)
-        size >>= 1
+    shift = shift_of(state.slots)
     fields = np.full((3, rows + 2, columns + 2, planes), rest, np.int64)
     for at in range(n_fields):
         now, before, earlier = fields[at % 3], fields[(at + 2) % 3], fields[(at + 1) % 3]

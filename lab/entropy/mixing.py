@@ -64,6 +64,45 @@ def refined(maps, place, stretched, out, slot):
     return (low * (176 - part) + high * part) // 176
 
 
+@part
+def shift_of(slots):
+    """By how much a hash is shifted to become a place in a row of slots (contexts, 2^k)."""
+    shift = np.uint64(64)
+    size = slots.shape[1]
+    while size > 1:
+        shift -= np.uint64(1)
+        size >>= 1
+    return shift
+
+
+@part
+def sought(slots, k, hashed, shift, where):
+    """The slot of a hash in row `k`, begun anew where another hash stands there; `where[k]` gets its place.
+
+    A slot is probability 22 | count 10 | history 16 | check 16.
+    """
+    where[k] = np.int64(hashed >> shift)
+    check = (hashed & np.uint64(0xFFFF)) | np.uint64(1)
+    slot = slots[k, where[k]]
+    if slot & np.uint64(0xFFFF) != check:
+        slot = np.uint64(9223372036854775808) | check
+        slots[k, where[k]] = slot
+    return slot
+
+
+@part
+def taught(slots, k, at, histories, row, bit, limit, rates, following):
+    """Move the slot at a place, and what its history says in a row of histories, towards `bit`."""
+    slot = slots[k, at]
+    history = np.int64(slot >> np.uint64(16)) & 4095
+    histories[row, history] = adapted(histories[row, history], bit, 1023, rates)
+    slots[k, at] = (
+        np.uint64(adapted(slot >> np.uint64(32), bit, limit, rates)) << np.uint64(32)
+        | np.uint64(following[history, bit]) << np.uint64(16)
+        | slot & np.uint64(0xFFFF)
+    )
+
+
 @cache
 def history_table() -> NDArray[np.uint16]:
     """The next history after each answer, uint16 (4096, 2).

@@ -424,18 +424,6 @@ def test_a_window_holds_its_own_cell_and_no_pixel_twice(origin: tuple[int, int])
     assert found.tolist() == [[1.0 + row * 100 + column for column in columns] for row in rows]
 
 
-def test_finer_fields_draw_the_same_frames(clip: SourceClip, tmp_path: Path) -> None:
-    made = codecs.get("implicit").encode(elsewhere(clip, tmp_path), asked('field = "shares"\nfold = 2'), silent)
-    content = syntax.read(made.payload)
-    frames = []
-    for finer in (1, 3):
-        model = Clip(content.head.shape, N_PAIRS, "waves")
-        model.take(content, finer)
-        frames.append(model(torch.arange(N_PAIRS)).detach())
-    assert float(model.fields.detach().abs().max()) == 3 * np.abs(content.fields).max()
-    torch.testing.assert_close(frames[0], frames[1])
-
-
 def test_the_pose_network_reaches_every_latent(clip: SourceClip, stream: Bitstream, toy: Contract) -> None:
     """The conversion of the public evaluator cuts gradients silently; ours must not."""
     segnet, posenet = networks.load(toy)
@@ -479,7 +467,6 @@ def test_rows_of_the_latents_are_dimensions() -> None:
         ("latent_dim = 200", "126"),
         ('scheme = "fp4"', "int8"),
         ("field_polish = 1", "takes fields"),
-        ('field = "shares"\nfiner = 2', "of a start"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_with_the_reason(params: str, complaint: str) -> None:

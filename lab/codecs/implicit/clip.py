@@ -51,20 +51,13 @@ class Clip(nn.Module):
         return frames
 
     @torch.no_grad()
-    def take(self, content: Content, finer: int = 1) -> None:
-        """Begin with what a payload holds, of this shape; corrections of its decode are left behind.
-
-        Args:
-            finer: factor on the codes of fields, whose convolution is divided by it: frames stay, a step is smaller.
-        """
+    def take(self, content: Content) -> None:
+        """Begin with what a payload holds, of this shape; corrections of its decode are left behind."""
         bare = replace(content, sidecar=np.empty((0, 2), np.int8), constants=np.empty(0, np.int8))
         values = {f"decoder.{name}": value for name, value in bare.values().items()}
         values |= {"latents": bare.latent_values().T, "fields": bare.fields.astype(np.float32)}
         for name, parameter in self.named_parameters():
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(values[name])).reshape(parameter.shape))
-        if self.decoder.shape.planes:
-            self.fields.mul_(finer)
-            self.decoder.local.weight.div_(finer)
 
     def rate_bits(self, weights: Mapping[str, torch.Tensor], index: torch.Tensor) -> torch.Tensor:
         """Estimated bits of all fields from those of these pairs; a second decode of a pair counts as the pair."""

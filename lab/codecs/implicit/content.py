@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.codecs.implicit.model import Shape, tensor_shapes
+from lab.codecs.implicit.packing import FieldCoder
 
 # Units of the corrections: of a latent's step, of a grey level, and of the latents' scale.
 SIDECAR_UNIT = 0.25
@@ -27,7 +28,7 @@ class Head(NamedTuple):
     step_kind: Literal["half", "single", "exponent"] = "half"
     vectors: Literal["half", "codes"] = "half"
     latent_kind: Literal["signed", "unsigned"] = "signed"
-    field_coder: Literal["rows", "around"] = "rows"
+    field_coder: FieldCoder = "rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ def _train(
         codes = fields.shares(judge.known.classes, head.shape.planes + 1, head.shape.field[1:], params.levels)
         model.fields.data.copy_(codes.reshape(-1))
     if params.start:
-        model.take(_start(source.start, head, f"recipe {recipe.name!r}"), params.finer)
+        model.take(_start(source.start, head, f"recipe {recipe.name!r}"))
     if head.shape.planes:
         model.price_fields()
     known = judge.known if second is None else dual.joined(judge.known, second)

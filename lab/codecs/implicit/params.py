@@ -40,7 +40,6 @@ class Params:
         networks: precision of the frozen networks while training; scores are always taken in float32.
         validate_every: training steps between two scores.
         start: id of a run of the parent, whose weights, latents and fields training begins with.
-        finer: what the codes of those fields are multiplied by, so that a step of one is so much smaller.
         shared: how many leading stages are trained once for every recipe that begins with them.
         field_polish: sweeps of trying codes of fields one up or down on the real metric; see `places`.
         latent_polish: rounds of trying latent codes one up or down on the real metric.
@@ -72,7 +71,6 @@ class Params:
     networks: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 500
     start: str = ""
-    finer: int = 1
     shared: int = 0
     field_polish: int = 0
     latent_polish: int = 0
@@ -84,12 +82,10 @@ class Params:
             raise ValueError("validate_every is positive; field_polish, latent_polish and shared not negative")
         if not all(0.0 < rate <= 100.0 for rate in (self.latent_rate, self.step_rate, self.field_rate)):
             raise ValueError("latent_rate, field_rate and step_rate are above 0 and at most 100")
-        if not 1 <= self.levels <= 100 or not 1 <= self.finer <= 8:
-            raise ValueError("levels are 1 to 100, and fields become finer by 1 to 8")
-        if self.finer > 1 and not self.start:
-            raise ValueError("finer is for the fields of a start")
-        if self.field == "none" and (self.field_polish or self.finer > 1):
-            raise ValueError("field_polish and finer are for a decoder that takes fields")
+        if not 1 <= self.levels <= 100:
+            raise ValueError("levels are 1 to 100")
+        if self.field == "none" and self.field_polish:
+            raise ValueError("field_polish is for a decoder that takes fields")
         if max(self.widths, default=0) > 255 or max(self.latent_dim, self.rank, self.refine) > 126:
             raise ValueError("widths reach 255; latent_dim, rank and refine 126")
         self.shape((1, 1), 5)
