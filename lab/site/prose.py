@@ -11,8 +11,10 @@ import tomllib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from itertools import count, pairwise
 from pathlib import Path
+from types import CodeType
 from typing import Any, overload
 
 import jinja2
@@ -34,6 +36,7 @@ _ALONE = re.compile("<p>\\s*\ue000(\\d+)\ue001\\s*</p>")
 _HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 _FRONT = re.compile(r"\A\+\+\+\n(.*?)\n\+\+\+\n", re.DOTALL)
 _TABLES = re.compile("<table>")
+_DESK = "\ue000desk"  # no text can name it
 Figures = Mapping[str, Callable[..., Markup]]
 
 
@@ -204,10 +207,9 @@ def render(document: Document, desk: Desk) -> Rendered:
     Raises:
         SiteError: a name or field that does not exist, with path and line.
     """
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=desk.slot, autoescape=False)
-    environment.filters.update(cite.FILTERS)
     board = desk.board
     names = {
+        _DESK: desk,
         "cite": desk.cite,
         "recipe": desk.recipe,
         "family": desk.family,
@@ -223,8 +225,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         "site": desk.book.site,
     }
     try:
-        code = environment.compile(document.body, document.where, document.where)
-        text = jinja2.Template.from_code(environment, code, names).render()
+        text = jinja2.Template.from_code(_environment(), _code(document.body, document.where), names).render()
     except NoRunYet as missing:
         return Rendered(document=document, html=Markup(), waits_for=(missing.recipe,))
     except (jinja2.TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, LabError) as error:
@@ -233,6 +234,26 @@ def render(document: Document, desk: Desk) -> Rendered:
     html = _TABLES.sub(_numbered(), html).replace("</table>", "</table></div>")
     html = html.replace("<pre>", '<pre tabindex="0">')
     return Rendered(document=document, html=desk.fill(html), cited=tuple(desk.cited.values()))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """What texts are written in; each value that they print goes to the desk of the text."""
+
+    @jinja2.pass_context  # so that it is called when a text is written, not when it is compiled
+    def slot(context: jinja2.runtime.Context, value: Any) -> str:
+        shown: str = context[_DESK].slot(value)
+        return shown
+
+    found = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=slot, autoescape=False)
+    found.filters.update(cite.FILTERS)
+    return found
+
+
+@lru_cache(maxsize=1 << 9)
+def _code(body: str, where: str) -> CodeType:
+    """A text compiled, once in the life of a process."""
+    return _environment().compile(body, where, where)
 
 
 def glossary_terms(document: Document) -> dict[str, str]:

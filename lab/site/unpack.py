@@ -16,6 +16,7 @@ from io import BytesIO
 MEMBER_LIMIT_BYTES = 32 << 20
 MEMBER_LIMIT = 10_000
 DEPTH_LIMIT = 4
+TABLE_LIMIT_BYTES = 128 << 20
 _TEXT = (".html", ".css", ".js", ".json", ".csv", ".txt", ".toml", ".xml", ".svg", ".md", ".py", ".sh", ".webmanifest")
 # fmt: off
 _REFUSED = (
@@ -50,6 +51,8 @@ def parts(path: str, content: bytes, depth: int = 0) -> Iterator[Part]:
         yield from _zip(path, content, depth)
     elif content[:3] == b"\x1f\x8b\x08":
         yield from _gzip(path, content, depth)
+    elif content[:4] == content[-4:] == b"PAR1":
+        yield from _table(path, content)
     elif lowered.endswith(_TEXT) or not content:
         yield from _readable(path, content)
     elif _PICKLE.match(content):
@@ -121,3 +124,30 @@ def _gzip(path: str, content: bytes, depth: int) -> Iterator[Part]:
         yield Part(path=path, refused="container that cannot be looked into")
         return
     yield from parts(path.removesuffix(".gz"), data, depth + 1)
+
+
+def _table(path: str, content: bytes) -> Iterator[Part]:
+    """What a Parquet table says: names of columns, remarks of its writer, every text once.
+
+    Its bytes are packed numbers and texts cut by their lengths; among millions of them some look like a token.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:  # then no build wrote it
+        yield Part(path=path, refused="container that cannot be looked into")
+        return
+    try:
+        table = parquet.ParquetFile(BytesIO(content))
+        known = table.metadata
+        if sum(known.row_group(i).total_byte_size for i in range(known.num_row_groups)) > TABLE_LIMIT_BYTES:
+            raise ValueError("more than may be read")
+        said = [known.created_by or "", *known.schema.names]
+        said += [word.decode("utf-8", "replace") for pair in (known.metadata or {}).items() for word in pair]
+        for name, column in zip(known.schema.names, table.read().columns, strict=True):
+            if not pyarrow.types.is_primitive(column.type):
+                values = column.cast(pyarrow.string()).unique()
+                yield Part(path=f"{path}, column {name}", text="\n".join(filter(None, values.to_pylist())))
+        yield Part(path=f"{path}, remarks", text="\n".join(said))
+    except (pyarrow.ArrowException, OSError, ValueError):
+        yield Part(path=path, refused="container that cannot be looked into")
