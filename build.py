@@ -3,6 +3,7 @@
     python build.py                  build public/, in one swap, after every check has passed
     python build.py --check          build and check everything, write nothing, compare with what is there
     python build.py --serve          build, then show the site on this machine
+    python build.py --watch          build, and again whenever ledger, prose or templates change; with --serve, show it
     python build.py --redact         replace leaks in records and evidence by named placeholders, and count them
     python build.py --deploy         check all of it, say what would be published, ask, and publish (`make deploy`)
     python build.py --out DIR --ledgers DIR     other places
@@ -19,10 +20,12 @@ import os
 import platform
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from lab import shares
@@ -44,6 +47,7 @@ from lab.site import (
     render,
     search,
     tables,
+    watch,
 )
 
 ROOT = Path(__file__).resolve().parent
@@ -57,6 +61,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "public", metavar="DIR", help="where the site goes")
     parser.add_argument("--ledgers", type=Path, default=ROOT / "ledgers", metavar="DIR", help="where the records are")
     parser.add_argument("--serve", action="store_true", help="show the built site on this machine afterwards")
+    parser.add_argument(
+        "--watch", action="store_true", help="stay, and build again whenever a source changes"
+    )
     parser.add_argument("--redact", action="store_true", help="replace leaks in records and evidence by placeholders")
     parser.add_argument("--deploy", action="store_true", help="publish what --check finds identical, after a question")
     parser.add_argument(
@@ -64,21 +71,36 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=8000, help="port of --serve")
     parser.add_argument("--debug", action="store_true", help="a traceback instead of one line")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.watch and (asked.check or asked.deploy or asked.redact):
+        parser.error("--watch goes with --serve, --out and --ledgers only")
+    return asked
 
 
 def build(
-    ledgers: Path, monitor: clips.Monitor, out: Path | None, redacted: bool = False
+    ledgers: Path,
+    monitor: clips.Monitor,
+    out: Path | None,
+    redacted: bool = False,
+    memory: watch.Memory | None = None,
 ) -> tuple[check.Checked, plan.Plan]:
-    """The whole site, checked; in the place of `out` where there is one, else nothing was written but caches."""
+    """The whole site, checked; in the place of `out` where there is one, else nothing was written but caches.
+
+    Args:
+        memory: what a builder that stays keeps; only what changed since its last build is made anew, in its place.
+    """
     script = interactive.script()
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
-    shelves = intake.load(SOURCE, ledgers, redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None)
-    tabled = shares.beside(partial(tables.files, shelves, parquet=True))
+    redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
+    shelves = intake.load(SOURCE, ledgers, redactor, memory and memory.records)
+    tabled = partial(tables.files, shelves, parquet=True)
+    tabled = partial(tabled, kept=memory.lines) if memory else shares.beside(tabled)
     media = clips.prepare(shelves, CACHE, monitor)
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
     planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)
     tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
+    if memory:
+        return memory.publish(tree, guard), planned
     with publish.draft(out) if out else nullcontext() as place:
         return check.check(tree, guard, place), planned
 
@@ -132,21 +154,25 @@ def way_out(asked: argparse.Namespace) -> deploy.Way:
     )
 
 
-def main() -> int:
-    """Build; 0 done, 1 refused with one clear line and the old site untouched."""
-    asked = arguments()
+def attempt(asked: argparse.Namespace, memory: watch.Memory | None = None) -> int:
+    """One build; 0 done, 1 refused with one clear line and the old site untouched."""
     started = time.monotonic()
-    gc.disable()  # what a build makes it keeps to its end, so that looking for garbage only costs
     try:
         commit = deploy.clean_commit(ROOT) if asked.deploy else ""
         looks = asked.check or asked.deploy
+        again = memory is not None and bool(memory.former.files)
         checked, planned = build(
             asked.ledgers,
             lambda stage, done, total: print(f"{stage} {done}/{total}", flush=True),
             None if looks else asked.out,
             asked.redact,
+            memory,
         )
-        report(checked, planned, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        if again:
+            print(f"{len(checked.changed)} of {len(checked.files)} files changed, {seconds:.2f} s", flush=True)
+            return 0
+        report(checked, planned, seconds)
         if looks:
             odd = publish.differences(checked.files, asked.out)
             print(f"{asked.out.name} differs in {len(odd)} files: {', '.join(odd[:5])}" if odd else "identical")
@@ -154,10 +180,6 @@ def main() -> int:
                 return int(bool(odd))
             answer = (lambda _: asked.confirm) if asked.confirm else input
             return int(not way_out(asked).publish(checked.files, commit, answer, lambda line: print(line, flush=True)))
-        if asked.serve:
-            with suppress(KeyboardInterrupt), host.server(asked.out, asked.port) as server:
-                print(f"http://127.0.0.1:{asked.port}/ (stop with Ctrl+C)", flush=True)
-                server.serve_forever()
     except LabError as error:
         if asked.debug:
             raise
@@ -170,6 +192,44 @@ def main() -> int:
         print(f"not published: {what}{error.strerror or error}; the old site is untouched", file=sys.stderr)
         return 1
     return 0
+
+
+def stay(asked: argparse.Namespace) -> int:
+    """Build now and after every change, until the user ends it. What is refused is told, and the old site stands."""
+    memory = watch.Memory(publish.Twin(asked.out))
+    with suppress(KeyboardInterrupt), ExitStack() as end:
+        end.callback(memory.close)
+        for turn, _ in enumerate(watch.turns(partial(watch.scan, asked.ledgers, SOURCE, TEMPLATES))):
+            code = attempt(asked, memory)
+            if turn == 0 and code:
+                return code
+            if turn == 0 and asked.serve:
+                server = end.enter_context(show(asked))
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+            if turn == 0:
+                print("watching (stop with Ctrl+C); a change of the code needs a new start", flush=True)
+            memory.rest()
+    return 0
+
+
+def show(asked: argparse.Namespace) -> ThreadingHTTPServer:
+    """The server of the built site, not yet running; its address is told."""
+    server = host.server(asked.out, asked.port)
+    print(f"http://127.0.0.1:{server.server_port}/ (stop with Ctrl+C)", flush=True)
+    return server
+
+
+def main() -> int:
+    """Build as asked for; 0 done, 1 refused."""
+    asked = arguments()
+    gc.disable()  # what a build makes it keeps to its end, so that looking for garbage only costs
+    if asked.watch:
+        return stay(asked)
+    code = attempt(asked)
+    if not code and asked.serve and not (asked.check or asked.deploy):
+        with suppress(KeyboardInterrupt), show(asked) as server:
+            server.serve_forever()
+    return code
 
 
 if __name__ == "__main__":

@@ -171,6 +171,16 @@ class Board:
                 out.setdefault(entry.parent, []).append(entry)
         return out
 
+    def brood(self, identifier: str) -> tuple[int, ...]:
+        """The runs that depart from one, each as the number of its object; alike while they are the same objects."""
+        if identifier not in self._broods:
+            self._broods[identifier] = tuple(map(id, self.children.get(identifier, ())))
+        return self._broods[identifier]
+
+    @cached_property
+    def _broods(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
     @cached_property
     def families(self) -> list[Entry]:
         """The best ranked run of each codec family, best first."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from html import unescape
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +15,7 @@ from lab import custody, shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
 from lab.site.data import LINKS, Content, File, Seal, read
+from lab.site.former import Away, Former, Seen, Sign, signs
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
@@ -30,11 +31,27 @@ _HANDLER = re.compile(rb"on[a-z]+=\"")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A tree in which everything holds: its files by path, how many of them are pages, and how many links they have."""
+    """A tree in which everything holds: its files by path, what its pages hold, and the paths that they lead to.
+
+    `changed`: files that differ from those of the former tree, or that it had not; `gone`: those that it had besides.
+    """
 
     files: Mapping[str, File]
-    pages: int
-    links: int
+    seen: Mapping[str, Seen]
+    leads: frozenset[str]
+    signs: Mapping[str, Sign | None]
+    changed: frozenset[str]
+    gone: frozenset[str]
+
+    @property
+    def pages(self) -> int:
+        """How many of its files are pages."""
+        return len(self.seen)
+
+    @property
+    def links(self) -> int:
+        """How many links its pages have."""
+        return sum(page.links for page in self.seen.values())
 
     @property
     def n_bytes(self) -> int:
@@ -44,24 +61,28 @@ class Checked:
 
 @dataclass(slots=True)
 class _Share:
-    """What one process found in its files. `away`: (page, link, path, anchor) of links into other pages."""
+    """What one process found in its files. `leads`: the path that a link leads to, by link and way from the root."""
 
     files: dict[str, File] = field(default_factory=dict)
-    ids: dict[str, frozenset[str]] = field(default_factory=dict)
-    away: list[tuple[str, str, str, str]] = field(default_factory=list)
+    pages: dict[str, Seen] = field(default_factory=dict)
     hits: list[leaks.Finding] = field(default_factory=list)
     clean: set[str] = field(default_factory=set)
-    links: int = 0
+    leads: set[str] = field(default_factory=set)
 
 
 def check(
-    tree: Mapping[str, Content | Seal], gate: leaks.Gate | None = None, place: Callable[[str, bytes], Any] | None = None
+    tree: Mapping[str, Content | Seal],
+    gate: leaks.Gate | None = None,
+    place: Callable[[str, bytes], Any] | None = None,
+    former: Former | None = None,
 ) -> Checked:
     """What is known of every file; returns only if everything holds. Each file is read once.
 
     Args:
         gate: how leaks are looked for; None declares nothing and remembers nothing.
         place: what puts a file where it belongs, out of sight until all is checked; what it gives is kept.
+        former: the tree that was checked last. What is as it was there is not read, and what comes out the same is
+            not put.
 
     Raises:
         BrokenLink, MediaMissing, LeakFound, SiteError: the first thing that does not hold.
@@ -70,13 +91,19 @@ def check(
         raise SiteError("file count", expected=f"at most {FILE_LIMIT:,} files", found=f"{len(tree):,}")
     gate = gate or leaks.Gate()
     watch = gate.watch()
-    whole = {name: content for name, content in tree.items() if not isinstance(content, Seal)}
-    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, place), list(whole))
-    files = {name: one for share in found for name, one in share.files.items()}
+    signed = {} if former is None else signs(tree)
+    before = former or Former()
+    same = dict.fromkeys(before.unchanged(tree, signed))
+    whole = {name: content for name, content in tree.items() if not isinstance(content, Seal) and name not in same}
+    put = partial(_put, place, before.files) if place else None
+    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, put), list(whole))
+    files = {name: before.files[name] for name in same} | {n: one for share in found for n, one in share.files.items()}
     last = {name: content.make(files) for name, content in tree.items() if isinstance(content, Seal)}
-    found.append(_read(list(last), last, tree.keys(), watch, place))
+    found.append(_read(list(last), last, tree.keys(), watch, put))
     files |= found[-1].files
-    _anchors_away(found)
+    seen = {name: before.pages[name] for name in same if name in before.pages}
+    seen |= {name: page for share in found for name, page in share.pages.items()}
+    _anchors_away(seen)
     _limits(tree, files)
     gate.remember({digest for share in found for digest in share.clean})
     hits = [hit for share in found for hit in share.hits]
@@ -88,8 +115,23 @@ def check(
             found=shown,
             fix="remove it at its origin",
         )
-    pages = sum(len(share.ids) for share in found)
-    return Checked(files={name: files[name] for name in tree}, pages=pages, links=sum(share.links for share in found))
+    return Checked(
+        files={name: files[name] for name in tree},
+        seen=seen,
+        leads=frozenset().union(before.leads if same else (), *(share.leads for share in found)),
+        signs=signed,
+        changed=frozenset(n for n, one in files.items() if not _is_same(one, before.files.get(n))),
+        gone=frozenset(before.files.keys() - tree.keys()),
+    )
+
+
+def _put(place: Callable[[str, bytes], Any], before: Mapping[str, File], name: str, content: bytes, digest: str) -> Any:
+    known = before.get(name)
+    return known.placed if known and known.sha256 == digest else place(name, content)
+
+
+def _is_same(one: File, other: File | None) -> bool:
+    return other is not None and one.sha256 == other.sha256
 
 
 def _read(
@@ -97,7 +139,7 @@ def _read(
     tree: Mapping[str, Content],
     known: Collection[str],
     watch: leaks.Watch,
-    place: Callable[[str, bytes], Any] | None,
+    put: Callable[[str, bytes, str], Any] | None,
 ) -> _Share:
     """Each of some files: read, checked by itself, looked at for leaks, put into its place.
 
@@ -110,19 +152,20 @@ def _read(
     for name in names:
         content = read(tree[name])
         if name.endswith(".html"):
-            ids = _page(name, content, known, share, sound.setdefault("../" * name.count("/"), set()))
-            share.ids[name] = alike.setdefault(ids, ids)
+            page = _page(name, content, known, share.leads, sound.setdefault("../" * name.count("/"), set()))
+            share.pages[name] = replace(page, ids=alike.setdefault(page.ids, page.ids))
         digest = custody.sha256_bytes(content)
         share.hits += watch.look(name, content, digest)
-        share.files[name] = File(len(content), digest, place(name, content) if place else None)
+        share.files[name] = File(len(content), digest, put(name, content, digest) if put else None)
     share.clean = watch.fresh
     return share
 
 
-def _page(name: str, content: bytes, known: Collection[str], share: _Share, sound: set[str]) -> frozenset[str]:
-    """The ids of a page that holds no inline script, handler or style, every id once, and links that lead somewhere.
+def _page(name: str, content: bytes, known: Collection[str], leads: set[str], sound: set[str]) -> Seen:
+    """What is in a page that holds no inline script, handler or style, every id once, and links that lead somewhere.
 
     Args:
+        leads: takes the paths that its links lead to.
         sound: links that were followed from a page of the same depth, by the way from the root.
     """
     if inline := _inline(content):
@@ -130,23 +173,24 @@ def _page(name: str, content: bytes, known: Collection[str], share: _Share, soun
     named = _NAMED.findall(content.decode())
     ids = _anchors(name, [value for key, value in named if key])
     links = {value for key, value in named if not key}
-    share.links += len(links)
+    away: list[Away] = []
     up = "../" * name.count("/")
     for link in links - sound:
         target, _, fragment = (unescape(link) if "&" in link else link).partition("#")
-        if up and target.startswith(up):
-            sound.add(link)
         if target.startswith(("https://", "http://", "mailto:")):
             continue
         path = _resolve(name, target) if target else name
         if path not in known:
             kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
             raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
+        leads.add(path)
         if fragment and path == name:
             _lands(name, link, fragment, ids)
         elif fragment and path.endswith(".html"):
-            share.away.append((name, link, path, fragment))
-    return ids
+            away.append((link, path, fragment))
+        elif up and target.startswith(up):
+            sound.add(link)
+    return Seen(ids, len(links), tuple(away))
 
 
 def _lands(name: str, link: str, fragment: str, ids: frozenset[str]) -> None:
@@ -154,12 +198,11 @@ def _lands(name: str, link: str, fragment: str, ids: frozenset[str]) -> None:
         raise BrokenLink(name, expected=f"the anchor {link!r}", found="no element of that id")
 
 
-def _anchors_away(found: Sequence[_Share]) -> None:
+def _anchors_away(seen: Mapping[str, Seen]) -> None:
     """Return only if every link into another page finds its anchor there."""
-    ids = {name: its for share in found for name, its in share.ids.items()}
-    for share in found:
-        for name, link, path, fragment in share.away:
-            _lands(name, link, fragment, ids[path])
+    for name, page in seen.items():
+        for link, path, fragment in page.away:
+            _lands(name, link, fragment, seen[path].ids)
 
 
 def _inline(content: bytes) -> str:

@@ -25,9 +25,13 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A file that is made when it is read, perhaps in another process, and not kept."""
+    """A file that is made when it is read, perhaps in another process, and not kept.
+
+    Two of one `key` hold the same bytes; None says nothing.
+    """
 
     make: Callable[[], bytes]
+    key: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +107,15 @@ def portion_name(name: str, number: int) -> str:
     return name if number == 1 else f"{stem}-{number}.{end}"
 
 
-def ledger_json(shelf: Shelf) -> dict[str, bytes]:
+def ledger_json(shelf: Shelf, lines: Sequence[str]) -> dict[str, bytes]:
     """The public records of a contract, oldest first, one a line; before them what of which was withheld or changed.
 
     A long ledger is cut: the first file, `ledger.json`, names the further ones with their digests.
+
+    Args:
+        lines: the record of every run as JSON.
     """
     contract = shelf.contract
-    lines = [json.dumps(entry.data, sort_keys=True, allow_nan=False) for entry in shelf.entries]
     cut = portions(lines)
     head = {
         "schema": "lab.ledger/1",

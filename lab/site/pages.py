@@ -161,14 +161,26 @@ def ledgers(book: Book) -> list[Page]:
 def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
     """A page for every run that has one."""
     return [
-        _run(entry, shelf, media.get(entry.url), files)
+        _run(entry, shelf, media.get(entry.url), files, _key(entry, shelf, media.get(entry.url)))
         for shelf in book.shelves
         for entry in shelf.entries
         if not entry.row
     ]
 
 
-def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> Page:
+def _key(entry: Entry, shelf: Shelf, media: Media | None) -> Any:
+    """What decides a page of a run: the runs that it prints anything of, each the same object while it is alike."""
+    board = next((board for board in shelf.boards if entry.id in board.by_id), None)
+    names = (entry.parent or "", str(entry.data["supersedes"] or ""), entry.superseded_by or "")
+    named = tuple(id(shelf.by_id.get(name)) for name in names)
+    if board is None:
+        return id(entry), named, media
+    parent = board.by_id.get(names[0])
+    line = (id(parent), id(board.by_id.get((parent and parent.parent) or "")), id(board.frontier))
+    return id(entry), named, media, line, board.brood(names[0]), board.brood(entry.id)
+
+
+def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content], key: Any) -> Page:
     modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
     return Page(
         url=entry.url,
@@ -179,6 +191,7 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         context=partial(_run_values, entry, shelf, media, files),
         nav="/ledger/",
         modules=modules,
+        key=key,
     )
 
 

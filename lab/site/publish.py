@@ -11,8 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ KEPT = ".gitignore"
 MARKER = "_headers"
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+Put = Callable[[str, bytes], None]  # puts a file of a name into a tree
 
 
 def swap(tree: Mapping[str, Content], target: Path) -> None:
@@ -39,7 +40,7 @@ def swap(tree: Mapping[str, Content], target: Path) -> None:
 
 
 @contextmanager
-def draft(target: Path) -> Iterator[Callable[[str, bytes], None]]:
+def draft(target: Path) -> Iterator[Put]:
     """A folder beside `target` and what puts files into it; it takes the target's place where the block ends well.
 
     Files may be put from several processes. On any failure the old tree stands untouched and the draft is gone.
@@ -51,7 +52,7 @@ def draft(target: Path) -> Iterator[Callable[[str, bytes], None]]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{target.name}-{os.getpid()}-", dir=target.parent))
+        folder = _beside(target)
     except OSError as error:
         raise _unwritable(target, error) from None
     try:
@@ -68,6 +69,79 @@ def draft(target: Path) -> Iterator[Callable[[str, bytes], None]]:
             raise _unwritable(target, error) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Twin:
+    """A second tree beside `target`, kept equal to it by links, for a builder that stays: it puts what changed only.
+
+    After a swap the old tree becomes the twin and is brought up to date, so that the next draft begins where the target
+    stands. Files of the two are the same files on disk, and each is written as a new one, never over an old one. Where
+    anything went wrong there is no twin, and the next draft is a whole tree.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._folder: Path | None = None
+        self._open: Path | None = None
+        self._changed: set[str] = set()
+
+    @property
+    def stands(self) -> bool:
+        """Is it equal to the target, so that only differences need to be put?"""
+        return self._folder is not None
+
+    def stand(self) -> None:
+        """Make it from nothing where there is none; there is none afterwards where the disk refuses it."""
+        if self._folder is not None or not self._target.is_dir():
+            return
+        folder = _beside(self._target)
+        try:
+            shutil.copytree(self._target, folder, copy_function=_link, dirs_exist_ok=True)
+            self._folder = folder
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def draft(self) -> Iterator[Put]:
+        """As `draft` of this module; where the twin stands, what is not put stays, and `changed` must be told the rest.
+
+        Raises:
+            SiteError: the target cannot be written.
+        """
+        if self._folder is None:
+            with draft(self._target) as put:
+                yield put
+            return
+        folder, self._folder, self._changed, self._open = self._folder, None, set(), self._folder
+        try:
+            yield partial(_replace, self._target, folder)
+            try:
+                _exchange(folder, self._target)
+            except OSError as error:
+                raise _unwritable(self._target, error) from None
+            with suppress(OSError):
+                for name in self._changed:
+                    _follow(self._target / name, folder / name)
+                self._folder = folder
+        finally:
+            self._open = None
+            if self._folder is None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def changed(self, put: Iterable[str], gone: Iterable[str]) -> None:
+        """Note what was put into the open draft, perhaps in other processes, and take from it what is gone."""
+        if self._open is None:  # a whole tree, in which there is nothing else
+            return
+        for name in gone:
+            _remove(self._target, self._open / name)
+            self._changed.add(name)
+        self._changed.update(put)
+
+    def close(self) -> None:
+        """Remove it."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
 
 def differences(files: Mapping[str, File], target: Path) -> list[str]:
@@ -101,6 +175,43 @@ def _put(target: Path, folder: str, made: set[str], name: str, content: bytes) -
             os.close(handle)
     except OSError as error:
         raise _unwritable(target, error) from None
+
+
+def _replace(target: Path, folder: Path, name: str, content: bytes) -> None:
+    """Put a file where perhaps one is, which may stand in the target as well."""
+    _remove(target, folder / name)
+    _put(target, str(folder), set(), name, content)
+
+
+def _remove(target: Path, path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def _follow(source: Path, path: Path) -> None:
+    """Let a name be the file that another tree has under it, or nothing where that has none."""
+    path.unlink(missing_ok=True)
+    if source.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _link(str(source), str(path))
+    else:
+        with suppress(OSError):
+            path.parent.rmdir()  # where nothing else is in it
+
+
+def _link(source: str, path: str) -> None:
+    """A second name of a file; a copy where the file system has no such thing."""
+    try:
+        os.link(source, path)
+    except OSError:
+        shutil.copy2(source, path)
+
+
+def _beside(target: Path) -> Path:
+    """A new folder beside the target; its name carries the number of this process."""
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{target.name}-{os.getpid()}-", dir=target.parent))
 
 
 def _mode(name: str) -> int:

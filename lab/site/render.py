@@ -141,16 +141,25 @@ def render(
     for name in sorted({page.template for page in plan.pages}):  # compiled once, before workers are forked
         found.get_template(name)
     searched: dict[str, Content] = {}
+    around = _around(plan, templates, urls)
     for page in plan.pages:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        tree[page.path] = Late(partial(one, page, found))
+        tree[page.path] = Late(partial(one, page, found), page.key and (around, page.title, page.key))
         if indexer and page.searched:
             searched[page.path] = tree[page.path] = one(page, found)
     tree.update(indexer(searched) if indexer else {})
     tree[bundle.RELEASE] = bundle.release(plan.book, plan.files)
     tree[bundle.BUNDLE] = Seal(partial(bundle.bundle, plan.book, templates))
     return dict(sorted(tree.items()))
+
+
+def _around(plan: Plan, templates: Path, urls: Mapping[str, str]) -> str:
+    """Digest of what stands on every page: templates, masthead, settings of the site, addresses of assets."""
+    texts = [(path.name, path.read_bytes()) for path in sorted(templates.glob("*.html"))]
+    nav = [(page.url, page.short) for page in plan.nav]
+    around = repr((nav, plan.book.site, sorted(urls.items()), feeds.ATOM in plan.files))
+    return custody.sha256_tree([*texts, ("around", around.encode())])
 
 
 def one(page: Page, found: jinja2.Environment) -> bytes:

@@ -227,11 +227,14 @@ def csv_cell(value: Any) -> str:
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ",\"'") else text
 
 
+def csv_line(cells: Iterable[Any]) -> str:
+    """A line of a CSV file, each cell through `csv_cell`."""
+    return ",".join(csv_cell(cell) for cell in cells)
+
+
 def csv_lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A CSV file of a header and rows, each cell through `csv_cell`."""
-    lines = [",".join(csv_cell(column) for column in columns)]
-    lines += [",".join(csv_cell(cell) for cell in row) for row in rows]
-    return "\n".join(lines) + "\n"
+    """A CSV file of a header and rows."""
+    return "\n".join([csv_line(columns), *map(csv_line, rows)]) + "\n"
 
 
 _TAGS = {

@@ -17,7 +17,7 @@ class Page:
 
     `context` may be a function that decides the values when the page is rendered, perhaps in another process.
     `nav` is the address of the page under which the masthead files it, `short` what the masthead calls it; `searched`
-    pages are in the search index.
+    pages are in the search index. Two pages of one `key` differ at most where mastheads or templates do.
     """
 
     url: str
@@ -29,6 +29,7 @@ class Page:
     short: str = ""
     modules: tuple[str, ...] = ()
     searched: bool = True
+    key: Any = None
 
     @property
     def values(self) -> Mapping[str, Any]:

@@ -1,0 +1,63 @@
+"""What a builder that stays knows of the tree that it checked last, so that it looks again at what changed only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.site.data import Content, File, Late, Seal
+
+Sign = tuple[int, int, int, int]
+Away = tuple[str, str, str]  # link, path and anchor of a link into another page
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in a page: its ids, how many links it has, and those that lead to an anchor of another page."""
+
+    ids: frozenset[str]
+    links: int
+    away: tuple[Away, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """A tree that was checked and published, and what was found in it; empty before the first one.
+
+    `leads`: every path that a page leads to.
+    """
+
+    tree: Mapping[str, Content | Seal] = field(default_factory=dict)
+    files: Mapping[str, File] = field(default_factory=dict)
+    pages: Mapping[str, Seen] = field(default_factory=dict)
+    leads: frozenset[str] = frozenset()
+    signs: Mapping[str, Sign | None] = field(default_factory=dict)
+
+    def unchanged(self, tree: Mapping[str, Content | Seal], signs: Mapping[str, Sign | None]) -> list[str]:
+        """The files of a new tree that are as they were; none where a file is gone that a page may lead to."""
+        if any(name in self.leads for name in self.files.keys() - tree.keys()):
+            return []
+        return [name for name, content in tree.items() if name in self.files and self._same(name, content, signs)]
+
+    def _same(self, name: str, content: Content | Seal, signs: Mapping[str, Sign | None]) -> bool:
+        before = self.tree[name]
+        if isinstance(content, Late):
+            return content.key is not None and isinstance(before, Late) and before.key == content.key
+        if isinstance(content, Path):
+            return before == content and signs[name] is not None and signs[name] == self.signs.get(name)
+        return isinstance(content, bytes) and before == content
+
+
+def signs(tree: Mapping[str, Content | Seal]) -> dict[str, Sign | None]:
+    """What the file system says of the files that stand on disk: size, inode, times of writing and of any change."""
+    return {name: sign(content) for name, content in tree.items() if isinstance(content, Path)}
+
+
+def sign(path: Path) -> Sign | None:
+    """Size, inode, and times of a file; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,101 @@
+"""Building again whenever ledger, prose or templates change, in a process that stays and keeps what did not."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.site import check, leaks, publish, tables
+from lab.site.data import Content, Seal
+from lab.site.former import Former
+
+EVERY_S, CALM_S = 1.0, 0.2
+DEPTH = 2  # of a ledger's folders that are listed: contract, and what it holds
+State = list[tuple[str, int, int]]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a builder keeps between two builds of one site: records as they were read, lines of tables, the tree."""
+
+    twin: publish.Twin
+    records: dict[Any, Any] = field(default_factory=dict)
+    lines: tables.Lines = field(default_factory=tables.Lines)
+    former: Former = field(default_factory=Former)
+
+    def publish(self, tree: Mapping[str, Content | Seal], gate: leaks.Gate) -> check.Checked:
+        """Check what changed of a tree, and put it into the place of the former one in one step.
+
+        Raises:
+            LabError: something does not hold, or the site cannot be written; the former tree stands, and is kept.
+        """
+        if not self.twin.stands:
+            self.former = Former()
+        with self.twin.draft() as put:
+            checked = check.check(tree, gate, put, self.former)
+            self.twin.changed(checked.changed, checked.gone)
+        self.former = Former(
+            tree=tree, files=checked.files, pages=checked.seen, leads=checked.leads, signs=checked.signs
+        )
+        return checked
+
+    def close(self) -> None:
+        """Leave nothing beside the site."""
+        self.twin.close()
+
+    def rest(self) -> None:
+        """What is better done before the next build than in it."""
+        if self.former.files:
+            self.twin.stand()
+        gc.collect()
+
+
+def scan(ledgers: Path, *folders: Path) -> State:
+    """What decides whether to build again: every file of the folders, and the folders of a ledger with their dates.
+
+    A file that appears or is replaced in a ledger changes the date of its folder.
+    """
+    found: State = []
+    for folder in folders:
+        found += _below(folder, None)
+    return found + _below(ledgers, DEPTH)
+
+
+def _below(folder: Path | str, depth: int | None) -> State:
+    """(path, date, size) below a folder; with a depth, files that lie deeper are not looked at."""
+    found: State = []
+    try:
+        with os.scandir(folder) as items:
+            for item in items:
+                inner = item.is_dir(follow_symlinks=False)
+                if inner or depth is None or depth > 0:
+                    is_now = item.stat(follow_symlinks=False)
+                    found.append((item.path, is_now.st_mtime_ns, 0 if inner else is_now.st_size))
+                if inner and (depth is None or depth > 0):
+                    found += _below(item.path, None if depth is None else depth - 1)
+    except OSError:  # it vanished meanwhile: a change by itself
+        found.append((str(folder), 0, 0))
+    return found
+
+
+def turns(look: Callable[[], State], wait: Callable[[float], Any] = time.sleep) -> Iterator[None]:
+    """Now, and again whenever what `look` gives is another thing than before the last turn, and calm since."""
+    known = look()
+    yield
+    while True:
+        wait(EVERY_S)
+        now = look()
+        if now == known:
+            continue
+        while True:
+            wait(CALM_S)
+            later, now = now, look()
+            if later == now:
+                break
+        known = now
+        yield
