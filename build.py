@@ -61,9 +61,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "public", metavar="DIR", help="where the site goes")
     parser.add_argument("--ledgers", type=Path, default=ROOT / "ledgers", metavar="DIR", help="where the records are")
     parser.add_argument("--serve", action="store_true", help="show the built site on this machine afterwards")
-    parser.add_argument(
-        "--watch", action="store_true", help="stay, and build again whenever a source changes"
-    )
+    parser.add_argument("--watch", action="store_true", help="stay, and build again whenever a source changes")
     parser.add_argument("--redact", action="store_true", help="replace leaks in records and evidence by placeholders")
     parser.add_argument("--deploy", action="store_true", help="publish what --check finds identical, after a question")
     parser.add_argument(
@@ -93,8 +91,8 @@ def build(
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
     shelves = intake.load(SOURCE, ledgers, redactor, memory and memory.records)
-    tabled = partial(tables.files, shelves, parquet=True)
-    tabled = partial(tabled, kept=memory.lines) if memory else shares.beside(tabled)
+    make = partial(tables.files, shelves, parquet=True)
+    tabled = make if memory else shares.beside(make)  # what is made of runs once is kept in this process only
     media = clips.prepare(shelves, CACHE, monitor)
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
     planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)

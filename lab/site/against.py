@@ -118,24 +118,29 @@ def files(boards: Sequence[Board]) -> dict[str, Content]:
     if not boards:
         return {}
     board = boards[0]
-    rows = [
-        {
-            "id": entry.id,
-            "name": entry.slug,
-            "family": entry.run.family,
-            "page": f"..{entry.url}",
-            "grade": entry.run.grade,
-            "verdict": entry.run.verdict,
-            "changed": str(entry.data["recipe"]["changed"]),
-            "parent": entry.parent,
-            "bytes": entry.n_bytes,
-            "segnet": entry.data["evaluation"]["segnet"],
-            "posenet": entry.data["evaluation"]["posenet"],
-            "score": entry.total,
-            "terms": [entry.run.score.segnet_term, entry.run.score.posenet_term, entry.run.score.rate_term],
-        }
-        for entry in sorted(board.entries, key=lambda entry: (entry.total, entry.id))
-        if not entry.row
-    ]
+    lines = [_line(entry) for entry in board.best_first if not entry.row]
     head = {"schema": "lab.runs/1", "contract": board.contract.name, "axis": board.axis}
-    return {f"data/{board.contract.name}/runs.json": data.dump_lines(head, "runs", rows)}
+    return {f"data/{board.contract.name}/runs.json": data.with_lines(head, "runs", "[]", lines)}
+
+
+def _line(entry: Entry) -> str:
+    if "against" not in entry.made:
+        entry.made["against"] = data.one_line(
+            {
+                "id": entry.id,
+                "name": entry.slug,
+                "family": entry.run.family,
+                "page": f"..{entry.url}",
+                "grade": entry.run.grade,
+                "verdict": entry.run.verdict,
+                "changed": str(entry.data["recipe"]["changed"]),
+                "parent": entry.parent,
+                "bytes": entry.n_bytes,
+                "segnet": entry.data["evaluation"]["segnet"],
+                "posenet": entry.data["evaluation"]["posenet"],
+                "score": entry.total,
+                "terms": [entry.run.score.segnet_term, entry.run.score.posenet_term, entry.run.score.rate_term],
+            }
+        )
+    line: str = entry.made["against"]
+    return line

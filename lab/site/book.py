@@ -7,7 +7,7 @@ the contract, not superseded. Nothing is ranked across boards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Entry:
 
     `former`: it was measured under a former state of its contract; `contract` is then that state, where it is kept.
     `plain`: its ledger is long, and its evidence stays there; the page has the record alone. `row`: address of its
-    line in the list of its ledger, if it has no page at all.
+    line in the list of its ledger, if it has no page at all. `made`: what was made of it once.
     """
 
     run: Run
@@ -77,6 +77,7 @@ class Entry:
     plain: bool = False
     row: str = ""
     flags: tuple[str, ...] = ()
+    made: dict[str, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -152,7 +153,21 @@ class Board:
     @cached_property
     def frontier(self) -> Entry | None:
         """The lowest total among ranked runs."""
-        return min((e for e in self.entries if e.ranked), key=lambda e: (e.total, e.id), default=None)
+        return next((entry for entry in self.best_first if entry.ranked), None)
+
+    @cached_property
+    def best_first(self) -> tuple[Entry, ...]:
+        """Every run, the lowest total first."""
+        return tuple(sorted(self.entries, key=lambda entry: (entry.total, entry.id)))
+
+    @cached_property
+    def pareto(self) -> tuple[Entry, ...]:
+        """Ranked runs that no other ranked run beats in both bytes and score, smallest first."""
+        line: list[Entry] = []
+        for entry in sorted((e for e in self.entries if e.ranked), key=lambda e: (e.n_bytes, e.total, e.id)):
+            if not line or entry.total < line[-1].total:
+                line.append(entry)
+        return tuple(line)
 
     @cached_property
     def start(self) -> Entry | None:
@@ -185,7 +200,7 @@ class Board:
     def families(self) -> list[Entry]:
         """The best ranked run of each codec family, best first."""
         best: dict[str, Entry] = {}
-        for entry in sorted((e for e in self.entries if e.ranked), key=lambda e: (e.total, e.id)):
+        for entry in (entry for entry in self.best_first if entry.ranked):
             best.setdefault(entry.run.family, entry)
         return list(best.values())
 

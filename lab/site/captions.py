@@ -82,7 +82,7 @@ def _beyond(entries: Sequence[Entry]) -> Markup:
 
 def focus(board: Board, entries: list[Entry], best: Entry) -> Markup:
     """How close the drawn runs lie, and what a byte buys along the line of the best."""
-    line = [entry for entry in lineage.pareto(board) if entry in entries]
+    line = [entry for entry in board.pareto if entry in entries]
     worst = max(entry.total for entry in entries)
     text = Markup("{} runs lie within {} of the frontier. ").format(len(entries), show.score(worst - best.total, 4))
     if len(line) > 1:

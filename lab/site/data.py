@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,13 +57,18 @@ def dump(value: Any) -> bytes:
 
 def dump_lines(head: Mapping[str, Any], name: str, rows: Iterable[Any] | Mapping[str, Any]) -> bytes:
     """The same with one long value at its end, a list or a table, each element of it on a line of its own."""
-    one = partial(json.dumps, sort_keys=True, ensure_ascii=True, allow_nan=False)
     if isinstance(rows, Mapping):
-        return _with_lines(head, name, "{}", [f"{one(key)}: {one(value)}" for key, value in rows.items()])
-    return _with_lines(head, name, "[]", [one(row) for row in rows])
+        return with_lines(head, name, "{}", [f"{one_line(key)}: {one_line(value)}" for key, value in rows.items()])
+    return with_lines(head, name, "[]", [one_line(row) for row in rows])
 
 
-def _with_lines(head: Mapping[str, Any], name: str, marks: str, lines: Sequence[str]) -> bytes:
+def one_line(value: Any) -> str:
+    """Canonical JSON on a line."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+
+
+def with_lines(head: Mapping[str, Any], name: str, marks: str, lines: Sequence[str]) -> bytes:
+    """A published file whose last value has a line for each element, between two marks; the lines are JSON already."""
     body = dump(head).decode().removesuffix("\n}\n")
     return (f"{body},\n {json.dumps(name)}: {marks[0]}\n" + ",\n".join(lines) + f"\n {marks[1]}\n}}\n").encode()
 
@@ -130,11 +134,11 @@ def ledger_json(shelf: Shelf, lines: Sequence[str]) -> dict[str, bytes]:
         "flagged": {entry.id: entry.flags for entry in shelf.entries if entry.flags},
     }
     made = {
-        portion_name("ledger.json", n): _with_lines({**head, "part": n}, "runs", "[]", part)
+        portion_name("ledger.json", n): with_lines({**head, "part": n}, "runs", "[]", part)
         for n, part in enumerate(cut[1:], 2)
     }
     further = {"continued": {name: digest_of(content) for name, content in made.items()}} if made else {}
-    return {"ledger.json": _with_lines(head | further, "runs", "[]", cut[0])} | made
+    return {"ledger.json": with_lines(head | further, "runs", "[]", cut[0])} | made
 
 
 def evidence_url(entry: Entry, name: str) -> str:

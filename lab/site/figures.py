@@ -5,6 +5,7 @@ Captions are in `captions`.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -64,7 +65,7 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
     named = {best.id, *([start.id] if start and not focus else []), *(entry.id for entry in beyond)}
     named |= {entry.id for entry in board.families}
     if focus:
-        named |= {entry.id for entry in lineage.pareto(board)}
+        named |= {entry.id for entry in board.pareto}
     price = board.contract.formula.byte_price(board.contract.source.bytes)
     lines = [_rate_floor(x, y, price), Line(points=_staircase(board, x, y), kind="frontier-line", step=True)]
     chart = Chart(
@@ -182,9 +183,8 @@ def _drawn(entries: Sequence[Entry], board: Board) -> list[Entry]:
     if len(entries) <= MARK_LIMIT:
         return list(entries)
     limit = LONG_MARK_LIMIT if len(board.entries) > LONG else MARK_LIMIT
-    line = {entry.id for entry in lineage.pareto(board)}
-    first = sorted(entries, key=lambda e: (e.id not in line, e.run.verdict != "promoted", e.total, e.id))
-    return first[:limit]
+    line = {entry.id for entry in board.pareto}
+    return heapq.nsmallest(limit, entries, key=lambda e: (e.id not in line, e.run.verdict != "promoted", e.total, e.id))
 
 
 def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:
@@ -207,7 +207,7 @@ def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:
 
 
 def _better_half(board: Board) -> list[Entry]:
-    ordered = sorted((entry for entry in board.entries if entry.ranked), key=lambda e: (e.total, e.id))
+    ordered = [entry for entry in board.best_first if entry.ranked]
     return ordered[: max(4, (len(ordered) + 1) // 2)] if len(ordered) >= 6 else []
 
 
@@ -230,7 +230,7 @@ def _rate_floor(x: svg.Axis, y: svg.Axis, price: float) -> Line:
 
 
 def _staircase(board: Board, x: svg.Axis, y: svg.Axis) -> tuple[tuple[float, float], ...]:
-    line = [(float(e.n_bytes), e.total) for e in lineage.pareto(board) if x.holds(e.n_bytes) and y.holds(e.total)]
+    line = [(float(e.n_bytes), e.total) for e in board.pareto if x.holds(e.n_bytes) and y.holds(e.total)]
     return (*line, (x.hi, line[-1][1])) if line else ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from lab.site import lineage
 from lab.site.book import Entry, Shelf
@@ -57,12 +58,21 @@ def rows(shelf: Shelf) -> bytes:
     changes = deltas(shelf)
     lines = []
     for entry in ordered(shelf):
-        delta, measured = changes.get(entry.id), entry.data["evaluation"]
-        row = (
-            *(entry.id, entry.slug, entry.total, delta.total if delta else None, entry.n_bytes, entry.run.verdict),
-            *(entry.data["recipe"]["changed"] or "the start", measured["segnet"], measured["posenet"]),
-            *(entry.run.grade, entry.run.axis, str(entry.data["recorded_at"])[:10], int(not entry.row)),
-        )
-        lines.append(json.dumps(row, allow_nan=False))
+        delta = changes.get(entry.id)
+        change = delta.total if delta else None
+        before, line = entry.made.get("index", (None, ""))
+        if not line or before != change:
+            line = json.dumps(_row(entry, change), allow_nan=False)
+            entry.made["index"] = change, line
+        lines.append(line)
     head = {"schema": "lab.index/1", "columns": COLUMNS, "flagged": [e.id for e in shelf.current if e.flags]}
     return (json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(lines) + "\n]}\n").encode()
+
+
+def _row(entry: Entry, change: float | None) -> tuple[Any, ...]:
+    measured = entry.data["evaluation"]
+    return (
+        *(entry.id, entry.slug, entry.total, change, entry.n_bytes, entry.run.verdict),
+        *(entry.data["recipe"]["changed"] or "the start", measured["segnet"], measured["posenet"]),
+        *(entry.run.grade, entry.run.axis, str(entry.data["recorded_at"])[:10], int(not entry.row)),
+    )

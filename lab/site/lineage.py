@@ -151,12 +151,3 @@ def turning_points(board: Board) -> list[tuple[Entry, Entry | None, Delta | None
             found.append((entry, best, delta(entry, best) if best else None))
             best = entry
     return found
-
-
-def pareto(board: Board) -> list[Entry]:
-    """Ranked runs that no other ranked run beats in both bytes and score, smallest first."""
-    line: list[Entry] = []
-    for entry in sorted((e for e in board.entries if e.ranked), key=lambda e: (e.n_bytes, e.total, e.id)):
-        if not line or entry.total < line[-1].total:
-            line.append(entry)
-    return line

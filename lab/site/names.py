@@ -9,7 +9,9 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 from lab.errors import SiteError
 from lab.site import lineage
@@ -61,13 +63,17 @@ def table(path: Path) -> Table:
         SiteError: it is not a table of patterns.
     """
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {
-            family: [(re.compile(pattern), str(says)) for pattern, says in pieces.items()]
-            for family, pieces in read.items()
-        }
+        return _table(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, AttributeError, re.error) as error:
         raise SiteError(path.name, expected="patterns of names by family", found=str(error)) from None
+
+
+@lru_cache(maxsize=1)
+def _table(text: str) -> Table:
+    return {
+        family: [(re.compile(pattern), str(says)) for pattern, says in pieces.items()]
+        for family, pieces in tomllib.loads(text).items()
+    }
 
 
 def split(slug: str, family: str, known: Table) -> tuple[Piece, ...]:
@@ -91,8 +97,16 @@ def split(slug: str, family: str, known: Table) -> tuple[Piece, ...]:
 
 def names(board: Board | None, known: Table) -> list[Name]:
     """Every run of a board with its name in pieces, best first."""
-    entries = sorted(board.entries if board else (), key=lambda entry: (entry.total, entry.id))
-    return [Name(entry=entry, pieces=split(entry.slug, entry.run.family, known)) for entry in entries]
+    return [_name(entry, known) for entry in (board.best_first if board else ())]
+
+
+def _name(entry: Entry, known: Table) -> Name:
+    """The name of a run in pieces, split once for as long as the table is the same."""
+    table, name = cast("tuple[Table | None, Name | None]", entry.made.get("name", (None, None)))
+    if table is not known or name is None:
+        name = Name(entry=entry, pieces=split(entry.slug, entry.run.family, known))
+        entry.made["name"] = known, name
+    return name
 
 
 def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
@@ -105,6 +119,8 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
     out = []
     for (family, text), holders in carriers.items():
         says = next(piece.says for piece in holders[0].pieces if piece.text == text)
+        if len(found) > SHOWN and not says and len(holders) == 1:
+            continue  # what stands in one name only and says nothing is a number or a word of its own
         out.append(
             Trick(
                 text=text,
@@ -115,8 +131,6 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
                 alone=tuple(_alone(text, holders, by_id, board)),
             )
         )
-    if len(found) > SHOWN:  # what stands in one name only and says nothing is a number or a word of its own
-        out = [trick for trick in out if trick.says or trick.runs > 1]
     return sorted(out, key=lambda trick: (trick.family, -trick.runs, trick.text))
 
 
@@ -124,12 +138,12 @@ def _alone(text: str, holders: Sequence[Name], by_id: Mapping[str, Name], board:
     found = []
     for name in holders:
         parent = by_id.get(name.entry.parent or "")
-        delta = lineage.from_parent(name.entry, board)
-        if parent is None or delta is None:
+        if parent is None:
             continue
         rest = [piece.text for piece in name.pieces if piece.text != text]
         if rest == [piece.text for piece in parent.pieces] and len(rest) < len(name.pieces):
-            found.append((name.entry, delta.total))
+            delta = lineage.from_parent(name.entry, board)
+            found += [(name.entry, delta.total)] if delta else []
     return sorted(found, key=lambda item: (item[1], item[0].id))
 
 

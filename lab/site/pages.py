@@ -106,7 +106,7 @@ def _brief(figure: Figure, book: Book) -> Figure:
 
 def _top(board: Board | None) -> list[Entry]:
     """The best ranked runs, best first; of a recipe that was run again, the best one."""
-    ranked = sorted((e for e in (board.entries if board else ()) if e.ranked), key=lambda e: (e.total, e.id))
+    ranked = (entry for entry in (board.best_first if board else ()) if entry.ranked)
     first: dict[str, Entry] = {}
     for entry in ranked:
         first.setdefault(entry.run.recipe, entry)

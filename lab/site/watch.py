@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.site import check, leaks, publish, tables
+from lab.site import check, leaks, publish
 from lab.site.data import Content, Seal
 from lab.site.former import Former
 
@@ -21,11 +21,10 @@ State = list[tuple[str, int, int]]
 
 @dataclass(slots=True)
 class Memory:
-    """What a builder keeps between two builds of one site: records as they were read, lines of tables, the tree."""
+    """What a builder keeps between two builds of one site: records as they were read, and the tree."""
 
     twin: publish.Twin
     records: dict[Any, Any] = field(default_factory=dict)
-    lines: tables.Lines = field(default_factory=tables.Lines)
     former: Former = field(default_factory=Former)
 
     def publish(self, tree: Mapping[str, Content | Seal], gate: leaks.Gate) -> check.Checked:
