@@ -96,11 +96,12 @@ def build(
     media = clips.prepare(shelves, CACHE, monitor)
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
     planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)
-    tree = render.render(planned, TEMPLATES, partial(search.index, cache=CACHE))
-    if memory:
-        return memory.publish(tree, guard), planned
-    with publish.draft(out) if out else nullcontext() as place:
-        return check.check(tree, guard, place), planned
+    tree = render.render(planned, TEMPLATES)
+    with search.making(tree, CACHE) as index:
+        if memory:
+            return memory.publish(tree, guard, index), planned
+        with publish.draft(out) if out else nullcontext() as place:
+            return check.check(tree, guard, place, further=index), planned
 
 
 def gate(site: book.Site, shipped: Mapping[str, data.Content]) -> leaks.Gate:

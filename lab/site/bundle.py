@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,8 +46,11 @@ def bundle(book: Book, templates: Path, files: Mapping[str, File]) -> bytes:
             },
         },
     }
-    listed = {name: {"bytes": one.n_bytes, "sha256": one.sha256} for name, one in sorted(files.items())}
-    return data.dump_lines(head, "files", listed)
+    lines = [
+        f'{json.dumps(name)}: {{"bytes": {one.n_bytes}, "sha256": "{one.sha256}"}}'
+        for name, one in sorted(files.items())
+    ]
+    return data.with_lines(head, "files", "{}", lines)
 
 
 def release(book: Book, tree: Mapping[str, Content]) -> bytes:

@@ -75,6 +75,7 @@ def check(
     gate: leaks.Gate | None = None,
     place: Callable[[str, bytes], Any] | None = None,
     former: Former | None = None,
+    further: Callable[[], Mapping[str, Content]] | None = None,
 ) -> Checked:
     """What is known of every file; returns only if everything holds. Each file is read once.
 
@@ -83,12 +84,12 @@ def check(
         place: what puts a file where it belongs, out of sight until all is checked; what it gives is kept.
         former: the tree that was checked last. What is as it was there is not read, and what comes out the same is
             not put.
+        further: more files that no page leads to, begun elsewhere and asked for when all others are done.
 
     Raises:
         BrokenLink, MediaMissing, LeakFound, SiteError: the first thing that does not hold.
     """
-    if len(tree) > FILE_LIMIT:
-        raise SiteError("file count", expected=f"at most {FILE_LIMIT:,} files", found=f"{len(tree):,}")
+    _countable(tree)
     gate = gate or leaks.Gate()
     watch = gate.watch()
     signed = {} if former is None else signs(tree)
@@ -97,6 +98,9 @@ def check(
     whole = {name: content for name, content in tree.items() if not isinstance(content, Seal) and name not in same}
     put = partial(_put, place, before.files) if place else None
     found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, put), list(whole))
+    more = further() if further else {}
+    found.append(_read(list(more), more, tree.keys(), watch, put))
+    _countable(tree := dict(sorted({**tree, **more}.items())))
     files = {name: before.files[name] for name in same} | {n: one for share in found for n, one in share.files.items()}
     last = {name: content.make(files) for name, content in tree.items() if isinstance(content, Seal)}
     found.append(_read(list(last), last, tree.keys(), watch, put))
@@ -123,6 +127,11 @@ def check(
         changed=frozenset(n for n, one in files.items() if not _is_same(one, before.files.get(n))),
         gone=frozenset(before.files.keys() - tree.keys()),
     )
+
+
+def _countable(tree: Mapping[str, Content | Seal]) -> None:
+    if len(tree) > FILE_LIMIT:
+        raise SiteError("file count", expected=f"at most {FILE_LIMIT:,} files", found=f"{len(tree):,}")
 
 
 def _put(place: Callable[[str, bytes], Any], before: Mapping[str, File], name: str, content: bytes, digest: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from lab.site import lineage
@@ -34,6 +35,8 @@ def part_url(shelf: Shelf, number: int) -> str:
 
 def ordered(shelf: Shelf) -> list[Entry]:
     """The standing runs, best score first."""
+    if len(shelf.boards) == 1:
+        return list(shelf.boards[0].best_first)
     return sorted(shelf.current, key=lambda entry: (entry.total, entry.id))
 
 
@@ -48,16 +51,18 @@ def places(shelf: Shelf) -> dict[str, str]:
     return {entry.id: f"{part_url(shelf, n)}#{entry.id}" for n, part in enumerate(parts(shelf), 1) for entry in part}
 
 
-def deltas(shelf: Shelf) -> dict[str, lineage.Delta | None]:
-    """The delta of every run against its true parent, by run id; runs of different boards do not meet."""
-    return {entry.id: lineage.from_parent(entry, board) for board in shelf.boards for entry in board.entries}
+def deltas(shelf: Shelf, entries: Sequence[Entry]) -> dict[str, lineage.Delta | None]:
+    """The delta of runs against their true parents, by run id; runs of different boards do not meet."""
+    homes = {name: board for board in shelf.boards for name in board.by_id}
+    return {entry.id: lineage.from_parent(entry, homes[entry.id]) for entry in entries if entry.id in homes}
 
 
 def rows(shelf: Shelf) -> bytes:
     """Every standing run as a row of `COLUMNS`, best score first; flagged ones by id besides."""
-    changes = deltas(shelf)
+    shown = ordered(shelf)
+    changes = deltas(shelf, shown)
     lines = []
-    for entry in ordered(shelf):
+    for entry in shown:
         delta = changes.get(entry.id)
         change = delta.total if delta else None
         before, line = entry.made.get("index", (None, ""))

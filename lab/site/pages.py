@@ -124,6 +124,7 @@ def ledgers(book: Book) -> list[Page]:
         ]
         ordered = index.ordered(shelf)
         parts = index.parts(shelf) if long else []
+        shown = ordered[: index.SHOWN] if long else ordered
         pages.append(
             Page(
                 url=shelf.url,
@@ -134,8 +135,8 @@ def ledgers(book: Book) -> list[Page]:
                 context={
                     "shelf": shelf,
                     "boards": boards,
-                    "deltas": index.deltas(shelf),
-                    "shown": ordered[: index.SHOWN] if long else ordered,
+                    "deltas": index.deltas(shelf, shown),
+                    "shown": shown,
                     "index_url": index.url(shelf) if long else "",
                     "n_parts": len(parts),
                 },

@@ -170,7 +170,7 @@ def _leads(sides: list[str], own: list[float], public: list[float]) -> list[Band
 def _families(board: Board, ranked: list[Entry]) -> Figure:
     order = [best.run.family for best in board.families]
     places = {entry.id: index for index, entry in enumerate(ranked, 1)}
-    lines, marks, leads = [], [], []
+    lines, marks, leads, lows = [], [], [], []
     holder: Entry | None = None
     lowest: dict[str, Entry] = {}
     steps: dict[str, list[tuple[float, float]]] = {family: [] for family in order}
@@ -178,6 +178,7 @@ def _families(board: Board, ranked: list[Entry]) -> Figure:
         family = entry.run.family
         if family not in lowest or entry.total < lowest[family].total:
             lowest[family] = entry
+            lows.append(entry)
             steps[family].append((float(places[entry.id]), entry.total))
             first = holder is None or entry.total < holder.total
             if first and (holder is None or holder.run.family != family):
@@ -229,8 +230,7 @@ def _families(board: Board, ranked: list[Entry]) -> Figure:
                 Cell(text=show.score(entry.total), sort=entry.total),
                 Cell(text="yes" if entry in leads else ""),
             )
-            for entry in ranked
-            if any(entry.total == y and places[entry.id] == x for x, y in steps[entry.run.family])
+            for entry in lows
         ),
         legend=(
             *((tone, family) for tone, family in zip(TONES * 2, order, strict=False)),

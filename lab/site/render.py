@@ -125,14 +125,8 @@ def assets(folder: Path) -> tuple[dict[str, str], dict[str, Content]]:
     return {name: f"/assets/{placed}" for name, placed in names.items()}, files
 
 
-def render(
-    plan: Plan, templates: Path, indexer: Callable[[Mapping[str, Content]], Mapping[str, Content]] | None = None
-) -> dict[str, Content | Seal]:
-    """The whole tree: pages, assets, data and media, by path. Pages that no index holds are rendered when read.
-
-    Args:
-        indexer: what makes further files of the pages that are searched: the search index.
-    """
+def render(plan: Plan, templates: Path) -> dict[str, Content | Seal]:
+    """The whole tree: pages, assets, data and media, by path. Pages that are not searched are rendered when read."""
     urls, assets_found = assets(plan.book.source / "assets")
     tree: dict[str, Content | Seal] = {**assets_found, **plan.files}
     found = environment(templates, urls)
@@ -141,15 +135,12 @@ def render(
     found.globals.update(there=frozenset(page.url for page in plan.pages))
     for name in sorted({page.template for page in plan.pages}):  # compiled once, before workers are forked
         found.get_template(name)
-    searched: dict[str, Content] = {}
     around = _around(plan, templates, urls)
     for page in plan.pages:
         if page.path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        tree[page.path] = Late(partial(one, page, found), page.key and (around, page.title, page.key))
-        if indexer and page.searched:
-            searched[page.path] = tree[page.path] = one(page, found)
-    tree.update(indexer(searched) if indexer else {})
+        late = Late(partial(one, page, found), page.key and (around, page.title, page.key))
+        tree[page.path] = one(page, found) if page.searched else late
     tree[bundle.RELEASE] = bundle.release(plan.book, plan.files)
     tree[bundle.BUNDLE] = Seal(partial(bundle.bundle, plan.book, templates))
     return dict(sorted(tree.items()))

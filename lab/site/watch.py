@@ -27,7 +27,12 @@ class Memory:
     records: dict[Any, Any] = field(default_factory=dict)
     former: Former = field(default_factory=Former)
 
-    def publish(self, tree: Mapping[str, Content | Seal], gate: leaks.Gate) -> check.Checked:
+    def publish(
+        self,
+        tree: Mapping[str, Content | Seal],
+        gate: leaks.Gate,
+        further: Callable[[], Mapping[str, Content]] | None = None,
+    ) -> check.Checked:
         """Check what changed of a tree, and put it into the place of the former one in one step.
 
         Raises:
@@ -36,7 +41,7 @@ class Memory:
         if not self.twin.stands:
             self.former = Former()
         with self.twin.draft() as put:
-            checked = check.check(tree, gate, put, self.former)
+            checked = check.check(tree, gate, put, self.former, further)
             self.twin.changed(checked.changed, checked.gone)
         self.former = Former(
             tree=tree, files=checked.files, pages=checked.seen, leads=checked.leads, signs=checked.signs

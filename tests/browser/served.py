@@ -74,7 +74,8 @@ def served(
     shipped = {
         name: data.digest_of(found) for name, found in planned.files.items() if name.startswith("assets/plotly.")
     }
-    tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root / "cache"))
+    tree = render.render(planned, ROOT / "templates")
+    tree |= search.index(tree, root / "cache")
     with publish.draft(root / "public") as place:
         check.check(tree, gate or leaks.Gate(shipped=shipped), place)
     with running(root / "public") as address:

@@ -48,7 +48,8 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespac
         taken[identifier] = hostile.spoil(made, identifier, value, [*hostile.COUNTED, *hostile.FREE])
     book = intake.load(ROOT / "site_src", made.ledgers)
     planned = plan.make(book, {}, partial(render.figure_makers, ROOT / "templates"))
-    tree = render.render(planned, ROOT / "templates", partial(search.index, cache=root))
+    tree = render.render(planned, ROOT / "templates")
+    tree |= search.index(tree, root)
     with publish.draft(root / "public") as place:
         check.check(tree, place=place)
     server = host.server(root / "public", 0)
