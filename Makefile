@@ -27,8 +27,8 @@ site: setup  ## one fresh experiment on the embedded contract, then the site in 
 	$(BIN)/python build.py
 	@echo "look at it: make serve"
 
-serve: setup  ## local preview of public/
-	$(BIN)/python build.py --serve
+serve: setup  ## local preview of public/, built again whenever ledger, prose or templates change
+	$(BIN)/python build.py --serve --watch
 
 node_modules/.bin/wrangler:
 	npm install --no-save --silent wrangler@4.86.0

@@ -6,6 +6,7 @@ the contract, not superseded. Nothing is ranked across boards.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -153,7 +154,22 @@ class Board:
     @cached_property
     def frontier(self) -> Entry | None:
         """The lowest total among ranked runs."""
-        return next((entry for entry in self.best_first if entry.ranked), None)
+        return next(iter(self.ranked_first), None)
+
+    @cached_property
+    def ranked(self) -> tuple[Entry, ...]:
+        """Runs that may stand in a ranked table, oldest first."""
+        return tuple(entry for entry in self.entries if entry.ranked)
+
+    @cached_property
+    def ranked_first(self) -> tuple[Entry, ...]:
+        """The same, the lowest total first."""
+        return tuple(entry for entry in self.best_first if entry.ranked)
+
+    @cached_property
+    def drawn(self) -> dict[str, Any]:
+        """Figures of the whole board that were drawn already, by key."""
+        return {}
 
     @cached_property
     def best_first(self) -> tuple[Entry, ...]:
@@ -164,7 +180,7 @@ class Board:
     def pareto(self) -> tuple[Entry, ...]:
         """Ranked runs that no other ranked run beats in both bytes and score, smallest first."""
         line: list[Entry] = []
-        for entry in sorted((e for e in self.entries if e.ranked), key=lambda e: (e.n_bytes, e.total, e.id)):
+        for entry in sorted(self.ranked_first, key=lambda entry: entry.n_bytes):
             if not line or entry.total < line[-1].total:
                 line.append(entry)
         return tuple(line)
@@ -174,8 +190,7 @@ class Board:
         """What results are quoted against: the newest run of the baseline recipe, else the first run on record."""
         if known := self.of_recipe(self.baseline):
             return known
-        roots = [entry for entry in self.entries if not entry.run.parents and entry.ranked]
-        return roots[0] if roots else None
+        return next((entry for entry in self.ranked if not entry.run.parents), None)
 
     @cached_property
     def children(self) -> dict[str, list[Entry]]:
@@ -200,7 +215,7 @@ class Board:
     def families(self) -> list[Entry]:
         """The best ranked run of each codec family, best first."""
         best: dict[str, Entry] = {}
-        for entry in (entry for entry in self.best_first if entry.ranked):
+        for entry in self.ranked_first:
             best.setdefault(entry.run.family, entry)
         return list(best.values())
 
@@ -248,7 +263,11 @@ class Shelf:
 
     def count(self, verdict: str) -> int:
         """How many standing runs carry this verdict."""
-        return sum(entry.run.verdict == verdict for entry in self.current)
+        return self._verdicts[verdict]
+
+    @cached_property
+    def _verdicts(self) -> Counter[str]:
+        return Counter(entry.run.verdict for entry in self.current)
 
     @property
     def url(self) -> str:

@@ -53,7 +53,7 @@ def every_run(board: Board, best: Entry, start: Entry | None, beyond: list[Entry
         "No archive above {} bytes can beat it, however good. "
     ).format(show.percent(share), show.byte_count(best.total / price))
     text += _beyond(beyond)
-    unranked = sum(not entry.ranked for entry in board.entries)
+    unranked = len(board.entries) - len(board.ranked)
     if unranked:
         text += Markup("Marks with a broken outline ({}) have no ranking grade. ").format(unranked)
     return text + signature(best)

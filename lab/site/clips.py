@@ -70,7 +70,7 @@ class Media:
 
 def top(board: Board) -> list[Entry]:
     """The runs that the atlas shows: the best of each family, the baseline, then the next best; those with a clip."""
-    shown = sorted((e for e in board.entries if e.ranked and e.clip), key=lambda e: (e.total, e.id))
+    shown = [entry for entry in board.ranked_first if entry.clip]
     families: dict[str, Entry] = {}
     for entry in shown:
         families.setdefault(entry.run.family, entry)

@@ -48,7 +48,7 @@ def items(board: Board | None, texts: Sequence[Rendered]) -> list[Item]:
         for text in texts
         if text.cited
     ]
-    ranked = [entry for entry in (board.entries if board else ()) if entry.ranked]
+    ranked = board.ranked if board else ()
     lows = list(accumulate((entry.total for entry in ranked), min))
     for index, entry in enumerate(ranked):
         if index == 0 or entry.total < lows[index - 1]:

@@ -48,11 +48,19 @@ def tip(entry: Entry) -> str:
 
 
 def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
-    """Every run of a board, bytes against score, and the line of the best; None without runs.
+    """Every run of a board, bytes against score, and the line of the best; None without runs. It is drawn once.
 
     Args:
         focus: only the better half, on scales of its own.
     """
+    key = "focus" if focus else "score-vs-bytes"
+    if key not in board.drawn:
+        board.drawn[key] = _score_vs_bytes(board, focus)
+    figure: Figure | None = board.drawn[key]
+    return figure
+
+
+def _score_vs_bytes(board: Board, focus: bool) -> Figure | None:
     entries = _drawn(_better_half(board) if focus else board.entries, board)
     best, start = board.frontier, board.start
     if not entries or best is None:
@@ -90,7 +98,14 @@ def score_vs_bytes(board: Board, *, focus: bool = False) -> Figure | None:
 
 
 def trajectory(board: Board) -> Figure | None:
-    """How each codec family came to its best run, and what was tried on the way; None without a frontier."""
+    """How each codec family came to its best run, and what was tried; None without a frontier. It is drawn once."""
+    if "trajectory" not in board.drawn:
+        board.drawn["trajectory"] = _trajectory(board)
+    figure: Figure | None = board.drawn["trajectory"]
+    return figure
+
+
+def _trajectory(board: Board) -> Figure | None:
     chains = lineage.lines(board)
     if not chains or board.frontier is None:
         return None
@@ -207,7 +222,7 @@ def terms(entries: Sequence[Entry], roles: Sequence[str] = ()) -> list[BarRow]:
 
 
 def _better_half(board: Board) -> list[Entry]:
-    ordered = [entry for entry in board.best_first if entry.ranked]
+    ordered = list(board.ranked_first)
     return ordered[: max(4, (len(ordered) + 1) // 2)] if len(ordered) >= 6 else []
 
 

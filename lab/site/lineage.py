@@ -146,8 +146,8 @@ def turning_points(board: Board) -> list[tuple[Entry, Entry | None, Delta | None
     """(run, the frontier before it, what changed) of every ranked run that was the best when it was recorded."""
     found: list[tuple[Entry, Entry | None, Delta | None]] = []
     best: Entry | None = None
-    for entry in board.entries:
-        if entry.ranked and (best is None or entry.total < best.total):
+    for entry in board.ranked:
+        if best is None or entry.total < best.total:
             found.append((entry, best, delta(entry, best) if best else None))
             best = entry
     return found

@@ -106,9 +106,8 @@ def _brief(figure: Figure, book: Book) -> Figure:
 
 def _top(board: Board | None) -> list[Entry]:
     """The best ranked runs, best first; of a recipe that was run again, the best one."""
-    ranked = (entry for entry in (board.best_first if board else ()) if entry.ranked)
     first: dict[str, Entry] = {}
-    for entry in ranked:
+    for entry in board.ranked_first if board else ():
         first.setdefault(entry.run.recipe, entry)
     return list(first.values())[:TOP]
 

@@ -37,7 +37,7 @@ class Race:
 
 def load(board: Board | None, rows: Sequence[BoardRow]) -> Race | None:
     """The race of a board against the public rows; None where the board has no two ranked runs."""
-    ranked = [entry for entry in (board.entries if board else ()) if entry.ranked]
+    ranked = list(board.ranked) if board else []
     if board is None or board.start is None or len(ranked) < 2:
         return None
     return Race(against=_against(board, board.start, ranked, rows), families=_families(board, ranked))

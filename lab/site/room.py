@@ -83,9 +83,7 @@ def _besides(entry: Entry) -> int:
 def _shelf(shelf: Shelf, shown: Set[str], carried: Set[str]) -> Shelf:
     rows = index.places(shelf)
     thin = {
-        entry.id: replace(
-            entry if entry.url in carried else _plain(entry), row="" if entry.url in shown else rows[entry.id]
-        )
+        entry.id: _thin(entry, "" if entry.url in shown else rows[entry.id], entry.url in carried)
         for entry in shelf.entries
     }
     return Shelf(
@@ -93,6 +91,15 @@ def _shelf(shelf: Shelf, shown: Set[str], carried: Set[str]) -> Shelf:
         entries=tuple(thin.values()),
         boards=tuple(replace(board, entries=_of(board.entries, thin)) for board in shelf.boards),
     )
+
+
+def _thin(entry: Entry, row: str, carried: bool) -> Entry:
+    """A run with or without a page, with or without what lies beside it: the same object as long as that is alike."""
+    how, thin = entry.made.get("thin", (None, entry))
+    if how != (row, carried):
+        thin = replace(entry if carried else _plain(entry), row=row)
+        entry.made["thin"] = (row, carried), thin
+    return thin
 
 
 def _of(entries: Iterable[Entry], thin: Mapping[str, Entry]) -> tuple[Entry, ...]:
