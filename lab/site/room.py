@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from typing import cast
 
 from lab.errors import SiteError
 from lab.site import index
@@ -95,7 +96,7 @@ def _shelf(shelf: Shelf, shown: Set[str], carried: Set[str]) -> Shelf:
 
 def _thin(entry: Entry, row: str, carried: bool) -> Entry:
     """A run with or without a page, with or without what lies beside it: the same object as long as that is alike."""
-    how, thin = entry.made.get("thin", (None, entry))
+    how, thin = cast("tuple[tuple[str, bool] | None, Entry]", entry.made.get("thin", (None, entry)))
     if how != (row, carried):
         thin = replace(entry if carried else _plain(entry), row=row)
         entry.made["thin"] = (row, carried), thin
