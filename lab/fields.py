@@ -7,7 +7,7 @@ field by field, and the check alone words what is wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.errors import SchemaMismatch
@@ -86,33 +86,23 @@ def _kind(value: Any, kind: str, where: str) -> None:
         raise SchemaMismatch(where, expected=f"a {kind} of " + ", ".join(_ALLOWED[kind]), found=repr(value)[:60])
 
 
-def _all_texts(values: Iterable[Any]) -> bool:
-    return {*map(type, values)} <= {str}
-
-
-def _all_ids(values: list[Any]) -> bool:
-    return _all_texts(values) and all(map(ID.match, values))
-
-
-def _all_digests(table: dict[str, Any]) -> bool:
-    return _all_texts(table.values()) and all(map(HEX.match, table.values()))
-
-
 # kind -> what a quick look asks of a value whose type is one of the kind's; nothing where the type says it all
 _ASKED: dict[str, Callable[[Any], Any]] = {
     "id": ID.match,
     "id?": lambda value: value is None or ID.match(value),
     "sha256": HEX.match,
     "time": _TIME.match,
-    "count": lambda value: value >= 0,
-    "number": lambda value: value >= 0.0,
+    "count": (0).__le__,
+    "number": (0.0).__le__,
     "number?": lambda value: value is None or value >= 0.0,
     "verdict": VERDICTS.__contains__,
     "grade": GRADES.__contains__,
-    "texts": _all_texts,
-    "ids": _all_ids,
-    "digests": _all_digests,
-    "words": lambda value: _all_texts(value.values()),
+    "texts": lambda values: not values or {*map(type, values)} == {str},
+    "ids": lambda values: not values or ({*map(type, values)} == {str} and all(map(ID.match, values))),
+    "digests": lambda table: (
+        not table or ({*map(type, table.values())} == {str} and all(map(HEX.match, table.values())))
+    ),
+    "words": lambda table: not table or {*map(type, table.values())} == {str},
 }
 
 

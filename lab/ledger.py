@@ -292,13 +292,12 @@ class Ledger:
 
     def read(self, path: Path, contract: Contract) -> Run:
         """One record from its file, with the errors of `runs`."""
-        return self.read_at(os.fspath(path), contract)
+        return self.parse(schema.text(os.fspath(path), f"{contract.name}/runs/{path.name}"), path.name, contract)
 
-    def read_at(self, path: str, contract: Contract) -> Run:
-        """The same, without a `Path` for each of many."""
-        name = path.rpartition("/")[2]
+    def parse(self, text: str, name: str, contract: Contract) -> Run:
+        """The same, from the text of the file of this name."""
         where = f"{contract.name}/runs/{name}"
-        data = schema.load(path, where)
+        data = schema.parse(text, where)
         state = str(data.get("contract_sha256")) if isinstance(data, dict) else ""
         then = self.state(contract, state) if schema.is_digest(state) else None
         score = validate(data, then or contract, where)

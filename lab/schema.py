@@ -101,7 +101,7 @@ NESTED: dict[str, tuple[Fields, Fields]] = {
     "rates": (RATES, {}),
     "custody": (CUSTODY, CUSTODY_OPTIONAL),
 }
-_LOOKS = {"": Look(TOP, {}), **{key: Look(known, optional) for key, (known, optional) in NESTED.items()}}
+_LOOK, _LOOKS = Look(TOP, {}), [(key, Look(known, optional)) for key, (known, optional) in NESTED.items()]
 
 
 def is_digest(value: object) -> bool:
@@ -109,11 +109,11 @@ def is_digest(value: object) -> bool:
     return isinstance(value, str) and bool(HEX.match(value))
 
 
-def load(path: str, where: str) -> Any:
-    """What `parse` reads from a file.
+def text(path: str, where: str) -> str:
+    """The text of a record's file, lines ending as Python ends them.
 
     Raises:
-        LedgerError: it is not readable, or too long, or not JSON as a record may hold it.
+        LedgerError: it is not readable, or too long.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -126,12 +126,12 @@ def load(path: str, where: str) -> Any:
             os.close(handle)
         if len(data) != size:
             raise ValueError("a file that changes as it is read")
-        text = data.decode("utf-8")
+        found = data.decode("utf-8")
     except (OSError, ValueError) as error:
         raise LedgerError(
             where, expected="a JSON record", found=str(error), fix="restore it from version control"
         ) from None
-    return parse(text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text, where)
+    return found.replace("\r\n", "\n").replace("\r", "\n") if "\r" in found else found
 
 
 def parse(text: str, where: str) -> Any:
@@ -173,7 +173,7 @@ def validate(record: Any, contract: Contract, where: str, *, entering: bool = Fa
         raise SchemaMismatch(where, expected="a JSON object", found=type(record).__name__)
     if entering:
         _sane(record, where)
-    if not (_LOOKS[""].passes(record) and all(_LOOKS[key].passes(record[key]) for key in NESTED)):
+    if not (_LOOK.passes(record) and all(look.passes(record[key]) for key, look in _LOOKS)):
         check(record, TOP, {}, where)
         for key, (known, optional) in NESTED.items():
             check(record[key], known, optional, f"{where}, {key}")
