@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class Ledger:
 
     def contracts(self) -> list[str]:
         """Every contract with at least one record."""
-        return sorted(path.parent.name for path in self.root.glob("*/runs") if any(path.glob("*.json")))
+        return sorted(path.parent.name for path in self.root.glob("*/runs") if next(_records(path), None))
 
     def runs(self, contract: Contract) -> list[Run]:
         """Every record of a contract, oldest first; ties in order of their ids.
@@ -141,15 +141,11 @@ class Ledger:
     def record_paths(self, contract: Contract) -> list[Path]:
         """The files of every record of a contract, in order of their ids."""
         folder = self.folder(contract.name) / "runs"
-        return [folder / name for name in self.record_names(contract)]
+        return [folder / name for name in sorted(self.record_names(contract.name))]
 
-    def record_names(self, contract: Contract) -> list[str]:
-        """The names of these files."""
-        try:
-            with os.scandir(self.folder(contract.name) / "runs") as found:
-                return sorted(item.name for item in found if item.name.endswith(".json"))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+    def record_names(self, contract: str) -> list[str]:
+        """The names of these files, in no order."""
+        return list(_records(self.folder(contract) / "runs"))
 
     def get(self, contract: Contract, identifier: str) -> Run:
         """One record; a unique prefix of its id is enough.
@@ -320,6 +316,13 @@ class Ledger:
         except FileNotFoundError:
             return ()
         return facts.replays(Path(path))
+
+
+def _records(folder: Path) -> Iterator[str]:
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+        for item in found:
+            if (name := item.name).endswith(".json"):
+                yield name
 
 
 def plain(data: Mapping[str, Any]) -> str:
