@@ -15,8 +15,9 @@ from typing import Any
 from lab import negative
 from lab.contract import Contract
 from lab.errors import LedgerError, SchemaMismatch
+from lab.fields import ID, TEXT_LIMIT
 from lab.ledger import Ledger, plain
-from lab.schema import ID, TEXT_LIMIT, parse
+from lab.schema import parse
 from lab.store import write_once
 
 SCHEMA = "lab.hypothesis/1"

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lab import custody, evidence, facts, schema, states
-from lab.contract import Contract, Score
+from lab.contract import Contract
 from lab.errors import DuplicateRun, LedgerError, SchemaMismatch
-from lab.evidence import Facts
+from lab.evidence import Facts, Replay
+from lab.fields import ID, VERDICTS
+from lab.run import Run, current, frontier, outdated, superseded
 from lab.runtime import Runtime, pack
-from lab.schema import ID, RECORD_LIMIT_BYTES, SCHEMA, VERDICTS, validate
+from lab.schema import SCHEMA, validate
 from lab.store import replace_folder, write_atomic, write_once
 
 __all__ = [
@@ -39,68 +41,6 @@ __all__ = [
     "validate",
     "write_atomic",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One record. `data` is the JSON as stored, its grade as later replays and changes of its contract leave it; the
-    properties name the rest. `grade_then` is the grade under the contract as it was when the run was measured.
-    """
-
-    data: Mapping[str, Any]
-    score: Score = field(repr=False)
-    grade_then: str = ""
-    id: str = field(init=False, compare=False)
-    total: float = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Keep what is asked for most: `id`, recipe slug and eight digits that name the result; `total`, the score."""
-        object.__setattr__(self, "id", str(self.data["id"]))
-        object.__setattr__(self, "total", self.score.total)
-
-    def order(self) -> tuple[str, str]:
-        """Where it stands among others: by time of recording, then by id."""
-        return str(self.data["recorded_at"]), self.id
-
-    @property
-    def contract(self) -> str:
-        """Name of the contract under which it was measured."""
-        return str(self.data["contract"])
-
-    @property
-    def axis(self) -> str:
-        """cpu, cuda, or an advisory axis."""
-        return str(self.data["evaluation"]["axis"])
-
-    @property
-    def recipe(self) -> str:
-        """family/slug."""
-        return str(self.data["recipe"]["name"])
-
-    @property
-    def family(self) -> str:
-        """Codec family."""
-        return str(self.data["recipe"]["family"])
-
-    @property
-    def verdict(self) -> str:
-        """promoted, rejected or open."""
-        return str(self.data["verdict"])
-
-    @property
-    def grade(self) -> str:
-        """Grade on record, A++ where replays confirm it, empirical where the contract has changed since."""
-        return str(self.data["grade"])
-
-    @property
-    def archive_bytes(self) -> int:
-        """Size of the archive as charged."""
-        return int(self.data["evaluation"]["archive_bytes"])
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Ids of the runs that this one departs from."""
-        return tuple(self.data["parents"])
 
 
 def run_id(slug: str, identity: str) -> str:
@@ -132,6 +72,7 @@ class Ledger:
         self.root = root
         self._readings: dict[str, tuple[str, ...]] = {}
         self._states: dict[tuple[str, str], Contract | None] = {}
+        self._beside: dict[str, str] = {}
 
     def folder(self, contract: str) -> Path:
         """Everything recorded under a contract."""
@@ -187,7 +128,7 @@ class Ledger:
 
     def contracts(self) -> list[str]:
         """Every contract with at least one record."""
-        return sorted(path.parent.name for path in self.root.glob("*/runs") if any(path.glob("*.json")))
+        return sorted(path.parent.name for path in self.root.glob("*/runs") if next(_records(path), None))
 
     def runs(self, contract: Contract) -> list[Run]:
         """Every record of a contract, oldest first; ties in order of their ids.
@@ -199,7 +140,12 @@ class Ledger:
 
     def record_paths(self, contract: Contract) -> list[Path]:
         """The files of every record of a contract, in order of their ids."""
-        return sorted((self.folder(contract.name) / "runs").glob("*.json"))
+        folder = self.folder(contract.name) / "runs"
+        return [folder / name for name in sorted(self.record_names(contract.name))]
+
+    def record_names(self, contract: str) -> list[str]:
+        """The names of these files, in no order."""
+        return list(_records(self.folder(contract) / "runs"))
 
     def get(self, contract: Contract, identifier: str) -> Run:
         """One record; a unique prefix of its id is enough.
@@ -342,54 +288,43 @@ class Ledger:
 
     def read(self, path: Path, contract: Contract) -> Run:
         """One record from its file, with the errors of `runs`."""
-        where = f"{contract.name}/runs/{path.name}"
-        try:
-            if path.stat().st_size > RECORD_LIMIT_BYTES:
-                raise SchemaMismatch(
-                    where, expected=f"at most {RECORD_LIMIT_BYTES:,} bytes", found=f"{path.stat().st_size:,}"
-                )
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise LedgerError(
-                where, expected="a JSON record", found=str(error), fix="restore it from version control"
-            ) from None
+        return self.parse(schema.text(os.fspath(path), f"{contract.name}/runs/{path.name}"), path.name, contract)
+
+    def parse(self, text: str, name: str, contract: Contract) -> Run:
+        """The same, from the text of the file of this name."""
+        where = f"{contract.name}/runs/{name}"
         data = schema.parse(text, where)
         state = str(data.get("contract_sha256")) if isinstance(data, dict) else ""
         then = self.state(contract, state) if schema.is_digest(state) else None
         score = validate(data, then or contract, where)
-        if data["id"] != path.stem:
-            raise SchemaMismatch(where, expected=f"id {path.stem!r}", found=repr(data["id"]))
-        replayed = facts.replays(self.evidence(contract.name, path.stem) / facts.REPLAY_FILE)
-        grade, reasons = evidence.with_replays(data, replayed)
+        identifier = name.removesuffix(".json")
+        if data["id"] != identifier:
+            raise SchemaMismatch(where, expected=f"id {identifier!r}", found=repr(data["id"]))
+        grade, reasons = evidence.with_replays(data, self._replays(contract.name, identifier))
         grade_then = grade.value
         if state != contract.digest:
             grade, reasons = evidence.of_another_state(grade, reasons, state)
         data = {**data, "grade": grade.value, "grade_reasons": list(reasons)}
         return Run(data=data, score=score, grade_then=grade_then)
 
+    def _replays(self, contract: str, identifier: str) -> tuple[Replay, ...]:
+        """Later replays of a run: of most there are none, which is found out at least cost."""
+        if contract not in self._beside:
+            self._beside[contract] = os.fspath(self.evidence(contract, identifier).parent)
+        try:
+            os.lstat(path := f"{self._beside[contract]}/{identifier}/{facts.REPLAY_FILE}")
+        except FileNotFoundError:
+            return ()
+        return facts.replays(Path(path))
+
+
+def _records(folder: Path) -> Iterator[str]:
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+        for item in found:
+            if (name := item.name).endswith(".json"):
+                yield name
+
 
 def plain(data: Mapping[str, Any]) -> str:
     """Sorted, indented JSON with a final newline: the one form in which records are written."""
     return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def superseded(runs: list[Run]) -> set[str]:
-    """Ids that a later record replaces."""
-    return {str(run.data["supersedes"]) for run in runs if run.data["supersedes"]}
-
-
-def current(runs: list[Run]) -> Iterator[Run]:
-    """The runs that no later record replaces."""
-    gone = superseded(runs)
-    return (run for run in runs if run.id not in gone)
-
-
-def outdated(runs: list[Run], contract: Contract) -> list[Run]:
-    """Current runs that were measured under an earlier state of their contract, in the order of `runs`."""
-    return [run for run in current(runs) if run.data["contract_sha256"] != contract.digest]
-
-
-def frontier(runs: list[Run], axis: str) -> Run | None:
-    """The best ranked run of one axis: lowest total among current runs of an A grade."""
-    ranked = [run for run in current(runs) if run.axis == axis and run.grade in ("A++", "A", "A-negative")]
-    return min(ranked, key=lambda run: (run.total, run.id), default=None)

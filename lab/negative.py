@@ -18,8 +18,9 @@ from typing import Any
 
 from lab.contract import Contract
 from lab.errors import LedgerError, SchemaMismatch
+from lab.fields import ID, TEXT_LIMIT
 from lab.ledger import Ledger, Run, plain
-from lab.schema import ID, TEXT_LIMIT, parse
+from lab.schema import parse
 from lab.store import write_once
 
 SCHEMA = "lab.negative/1"

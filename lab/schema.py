@@ -8,48 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-import re
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.contract import Contract, Score
 from lab.errors import LedgerError, SchemaMismatch, ScoreMismatch
+from lab.fields import HEX, KINDS, TEXT_LIMIT, Fields, Look, check
 
 SCHEMA = "lab.run/1"
 # What was measured on any other axis is advisory, and no rule can promote it.
 PROMOTING_AXES = ("cpu", "cuda")
-VERDICTS = ("promoted", "rejected", "open")
-GRADES = ("A++", "A", "A-negative", "empirical", "derivation", "prediction", "external", "invalid")
 TOTAL_TOLERANCE = 1e-9
 RECORD_LIMIT_BYTES = 1 << 20
-TEXT_LIMIT = 10_000
 DEPTH_LIMIT = 16
-ID = re.compile(r"[a-z0-9][a-z0-9.-]{2,95}\Z")
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 
-# kind -> (Python types, JSON Schema). `number?` may be null; `id?` likewise.
-_KINDS: dict[str, tuple[tuple[type, ...], dict[str, Any]]] = {
-    "text": ((str,), {"type": "string", "maxLength": TEXT_LIMIT}),
-    "id": ((str,), {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{2,95}$"}),
-    "id?": ((str, type(None)), {"type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9.-]{2,95}$"}),
-    "sha256": ((str,), {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
-    "time": ((str,), {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}),
-    "count": ((int,), {"type": "integer", "minimum": 0}),
-    "integer": ((int,), {"type": "integer"}),
-    "number": ((float,), {"type": "number", "minimum": 0}),
-    "number?": ((float, type(None)), {"type": ["number", "null"], "minimum": 0}),
-    "flag": ((bool,), {"type": "boolean"}),
-    "verdict": ((str,), {"enum": list(VERDICTS)}),
-    "grade": ((str,), {"enum": list(GRADES)}),
-    "texts": ((list,), {"type": "array", "items": {"type": "string", "maxLength": TEXT_LIMIT}}),
-    "ids": ((list,), {"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{2,95}$"}}),
-    "digests": ((dict,), {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}),
-    "words": ((dict,), {"type": "object", "additionalProperties": {"type": "string"}}),
-    "table": ((dict,), {"type": "object"}),
-}
-
-Fields = dict[str, tuple[str, str]]
 RECIPE: Fields = {
     "name": ("text", "family/slug"),
     "family": ("text", "codec family"),
@@ -128,11 +101,37 @@ NESTED: dict[str, tuple[Fields, Fields]] = {
     "rates": (RATES, {}),
     "custody": (CUSTODY, CUSTODY_OPTIONAL),
 }
+_LOOK, _LOOKS = Look(TOP, {}), [(key, Look(known, optional)) for key, (known, optional) in NESTED.items()]
 
 
 def is_digest(value: object) -> bool:
     """Is it a SHA-256 in hexadecimal digits?"""
-    return isinstance(value, str) and bool(_HEX.match(value))
+    return isinstance(value, str) and bool(HEX.match(value))
+
+
+def text(path: str, where: str) -> str:
+    """The text of a record's file, lines ending as Python ends them.
+
+    Raises:
+        LedgerError: it is not readable, or too long.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(handle).st_size
+            if size > RECORD_LIMIT_BYTES:
+                raise SchemaMismatch(where, expected=f"at most {RECORD_LIMIT_BYTES:,} bytes", found=f"{size:,}")
+            data = os.read(handle, size + 1)
+        finally:
+            os.close(handle)
+        if len(data) != size:
+            raise ValueError("a file that changes as it is read")
+        found = data.decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise LedgerError(
+            where, expected="a JSON record", found=str(error), fix="restore it from version control"
+        ) from None
+    return found.replace("\r\n", "\n").replace("\r", "\n") if "\r" in found else found
 
 
 def parse(text: str, where: str) -> Any:
@@ -141,19 +140,22 @@ def parse(text: str, where: str) -> Any:
     Raises:
         LedgerError: it is not.
     """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) != len(pairs):
-            raise ValueError("a key that stands twice")
-        return table
-
     try:
-        return json.loads(text, object_pairs_hook=once)
+        return _DECODER.decode(text) if text[:1] != "\ufeff" else json.loads(text)  # which says what is wrong with it
     except (ValueError, RecursionError) as error:
         raise LedgerError(
             where, expected="a JSON record", found=str(error)[:200], fix="restore it from version control"
         ) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key that stands twice")
+    return table
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def validate(record: Any, contract: Contract, where: str, *, entering: bool = False) -> Score:
@@ -171,9 +173,10 @@ def validate(record: Any, contract: Contract, where: str, *, entering: bool = Fa
         raise SchemaMismatch(where, expected="a JSON object", found=type(record).__name__)
     if entering:
         _sane(record, where)
-    _fields(record, TOP, {}, where)
-    for key, (known, optional) in NESTED.items():
-        _fields(record[key], known, optional, f"{where}, {key}")
+    if not (_LOOK.passes(record) and all(look.passes(record[key]) for key, look in _LOOKS)):
+        check(record, TOP, {}, where)
+        for key, (known, optional) in NESTED.items():
+            check(record[key], known, optional, f"{where}, {key}")
     if record["schema"] != SCHEMA:
         raise SchemaMismatch(where, expected=f"schema {SCHEMA}", found=repr(record["schema"])[:100])
     if record["contract"] != contract.name:
@@ -210,7 +213,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _properties(fields: Fields) -> dict[str, Any]:
-    return {name: {**_KINDS[kind][1], "description": doc} for name, (kind, doc) in fields.items()}
+    return {name: {**KINDS[kind][1], "description": doc} for name, (kind, doc) in fields.items()}
 
 
 def _score(record: Mapping[str, Any], contract: Contract, where: str) -> Score:
@@ -228,9 +231,10 @@ def _score(record: Mapping[str, Any], contract: Contract, where: str) -> Score:
         )
     except (ValueError, OverflowError) as error:
         raise SchemaMismatch(f"{where}, evaluation", found=str(error)) from None
+    stored_terms = record["score"]
     for name in SCORE:
-        stored, computed = record["score"][name], getattr(score, name)
-        if not math.isclose(stored, computed, rel_tol=0.0, abs_tol=TOTAL_TOLERANCE):
+        stored, computed = stored_terms[name], getattr(score, name)
+        if stored != computed and not math.isclose(stored, computed, rel_tol=0.0, abs_tol=TOTAL_TOLERANCE):
             raise ScoreMismatch(
                 f"{where}, score.{name}",
                 expected=f"{computed!r} from its components",
@@ -238,44 +242,6 @@ def _score(record: Mapping[str, Any], contract: Contract, where: str) -> Score:
                 fix="a record is never edited: restore it, or supersede it by a new run",
             )
     return score
-
-
-def _fields(table: Mapping[str, Any], known: Fields, optional: Fields, where: str) -> None:
-    missing, extra = known.keys() - table.keys(), table.keys() - known.keys() - optional.keys()
-    if missing or extra:
-        raise SchemaMismatch(
-            where,
-            expected="fields " + ", ".join(sorted(missing)) if missing else "no other fields",
-            found="unknown " + ", ".join(sorted(extra))[:200] if extra else "nothing there",
-        )
-    for name, value in table.items():
-        _kind(value, (known.get(name) or optional[name])[0], f"{where}, {name}")
-
-
-_PATTERNS = {"id": ID, "id?": ID, "ids": ID, "sha256": _HEX, "digests": _HEX, "time": _TIME}
-_WORDS = {"id": "an id of a-z, 0-9, dot and dash", "sha256": "64 hexadecimal digits", "time": "a time in UTC"}
-_ALLOWED = {"verdict": VERDICTS, "grade": GRADES}
-_COUNTED = ("count", "number", "number?")
-_OF_TEXTS = ("texts", "ids", "words", "digests")
-
-
-def _kind(value: Any, kind: str, where: str) -> None:
-    types = _KINDS[kind][0]
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        wanted = " or ".join(item.__name__.replace("NoneType", "null") for item in types)
-        raise SchemaMismatch(where, expected=wanted, found=type(value).__name__)
-    if kind in _COUNTED and isinstance(value, int | float) and value < 0:
-        raise SchemaMismatch(where, expected="no negative value", found=repr(value))
-    inside: list[Any] = [value]
-    if isinstance(value, list | dict):
-        inside = list(value.values()) if isinstance(value, dict) else value
-    if kind in _OF_TEXTS and not all(isinstance(item, str) for item in inside):
-        raise SchemaMismatch(where, expected="texts only", found="something else")
-    if kind in _PATTERNS and not all(item is None or _PATTERNS[kind].match(item) for item in inside):
-        wanted = _WORDS.get(kind.rstrip("?s"), _WORDS["sha256"])
-        raise SchemaMismatch(where, expected=wanted, found=repr(value)[:100])
-    if kind in _ALLOWED and value not in _ALLOWED[kind]:
-        raise SchemaMismatch(where, expected=f"a {kind} of " + ", ".join(_ALLOWED[kind]), found=repr(value)[:60])
 
 
 def _sane(record: Mapping[str, Any], where: str) -> None:

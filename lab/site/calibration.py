@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.errors import SiteError
-from lab.schema import ID
+from lab.fields import ID
 from lab.site import charts, sanitize, svg
 from lab.site import format as show
 from lab.site.book import Book, Entry

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+import os
 import tomllib
-from collections.abc import Set
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lab import contract as contracts
-from lab import custody, shares
+from lab import custody, schema, shares
 from lab.contract import Contract
 from lab.errors import SiteError
 from lab.ledger import Ledger, Run
-from lab.site import anatomy, sanitize, training
-from lab.site.anatomy import Anatomy
-from lab.site.book import Board, Book, Entry, EvidenceFile, Shelf, Site
+from lab.site import beside, glance, kept, sanitize
+from lab.site.book import Board, Book, Entry, Shelf, Site
+from lab.site.kept import Kept, Known, Look, Seen
 from lab.site.redact import Redactor
 from lab.site.sanitize import Withheld
 
-EVIDENCE_LIMIT_BYTES = 4 << 20
 EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
-PAIR_TOLERANCE = 1e-5
 
 
-def load(source: Path, ledgers: Path, redactor: Redactor | None = None) -> Book:
+def load(source: Path, ledgers: Path, redactor: Redactor | None = None, kept: Kept | None = None) -> Book:
     """Read prose settings and every ledger under a folder; with a redactor, its records and evidence without leaks.
+
+    Args:
+        kept: what this process has read before, at first an empty dictionary: entries of runs that have not changed
+            since are the very same ones, and nothing of them is read again.
 
     Raises:
         SiteError, LedgerError, ContractError: something does not hold together; the message names it.
@@ -40,7 +41,10 @@ def load(source: Path, ledgers: Path, redactor: Redactor | None = None) -> Book:
         names = [*names, site.default_contract]
     names.sort(key=lambda name: (name != site.default_contract, name))
     withheld: list[Withheld] = []
-    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld, site.baseline, redactor) for name in names)
+    if kept:
+        for name in kept.keys() - set(names):
+            del kept[name]
+    shelves = tuple(_shelf(contracts.load(name, ledgers), store, withheld, site, redactor, kept) for name in names)
     filled = [shelf for shelf in shelves if shelf.entries]
     main = filled[0] if filled else (shelves[0] if shelves else None)
     return Book(site=site, source=source, ledgers=ledgers, shelves=shelves, main=main, withheld=tuple(withheld))
@@ -62,126 +66,120 @@ def load_site(path: Path) -> Site:
 
 
 def _shelf(
-    contract: Contract, store: Ledger, withheld: list[Withheld], baseline: str, redactor: Redactor | None
-) -> Shelf:
-    paths = store.record_paths(contract)
-    many = len(paths) > EVIDENCE_RUN_LIMIT
-    beside = frozenset(
-        f"{name}/{path.name}"
-        for name in ("clips", "archives")
-        for path in (store.folder(contract.name) / name).glob("*")
-    )
-    read = shares.spread(lambda some: [_read(path, contract, store, redactor, many, beside) for path in some], paths)
-    taken = sorted((one for share in read for one in share), key=lambda one: one[0].run.order())
-    withheld.extend(item for _, kept_back in taken for item in kept_back)
-    entries = [entry for entry, _ in taken]
-    replaced = {str(entry.data["supersedes"]): entry.id for entry in entries if entry.data["supersedes"]}
-    entries = [replace(e, superseded_by=replaced[e.id]) if e.id in replaced else e for e in entries]
-    axes = sorted({entry.run.axis for entry in entries}, key=lambda axis: (axis != "cpu", axis))
-    boards = []
-    for axis in axes:
-        comparable = tuple(entry for entry in entries if entry.run.axis == axis and entry.current)
-        if comparable:
-            boards.append(Board(contract=contract, axis=axis, entries=comparable, baseline=baseline))
-    return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
-
-
-def _read(
-    path: Path, contract: Contract, store: Ledger, redactor: Redactor | None, many: bool, beside: Set[str]
-) -> tuple[Entry, list[Withheld]]:
-    """A record and its evidence, and what of them is withheld; of `many`, evidence of promoted runs only.
-
-    Args:
-        beside: names of the clips and archives that the contract's folder holds.
-    """
-    run = store.read(path, contract)
-    withheld: list[Withheld] = []
-    return _entry(run, contract, store, withheld, redactor, many and run.verdict != "promoted", beside), withheld
-
-
-def _entry(
-    run: Run,
     contract: Contract,
     store: Ledger,
     withheld: list[Withheld],
+    site: Site,
     redactor: Redactor | None,
-    plain: bool,
-    beside: Set[str],
-) -> Entry:
-    """Args:
-    plain: its evidence stays in the ledger, and nothing is drawn from what is not published.
+    memory: Kept | None,
+) -> Shelf:
+    folder = os.fspath(store.folder(contract.name))
+    names = store.record_names(contract.name)
+    many = len(names) > EVIDENCE_RUN_LIMIT
+    with kept.opened(folder) as handle:
+        states = kept.listed(handle, "states")
+        held: Mapping[str, Look | None] = kept.listed(handle, "clips", "archives")
+        reading = kept.reading(memory, contract.name, (contract, store.root, site, redactor, many, states))
+        held = reading.held if held == reading.held else held
+        contract = reading.under[0]
+        desk = _Desk(
+            contract=contract,
+            store=store,
+            redactor=redactor,
+            many=many,
+            folder=folder,
+            held=held,
+            watched=handle if memory is not None else None,
+        )
+        changed = reading.changed(names, handle, held)
+        read = shares.spread(lambda some: [desk.read(name) for name in some], changed)
+    fresh = dict(zip(changed, (known for share in read for known in share), strict=True))
+    taken, reading.held = reading.keep(names, fresh), held
+    withheld.extend(item for known in taken for item in known.withheld)
+    entries = reading.superseded(taken)
+    comparable: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.current:
+            comparable.setdefault(entry.run.axis, []).append(entry)
+    boards = [
+        Board(contract=contract, axis=axis, entries=tuple(comparable[axis]), baseline=site.baseline)
+        for axis in sorted(comparable, key=lambda axis: (axis != "cpu", axis))
+    ]
+    return Shelf(contract=contract, entries=tuple(entries), boards=tuple(boards))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """Where the records of one contract are read.
+
+    Attributes:
+        many: of so many runs only promoted ones carry their evidence.
+        folder: where everything of the contract lies.
+        held: names of the clips and archives in it.
+        watched: the open folder, where it is taken down how everything looks that is read.
     """
-    where = f"{contract.name}/{run.id}"
-    public, kept_back = sanitize.public_record(run.data, where)
-    if redactor:
-        public = redactor.value(public, "", where, kept_back)
-    files = []
-    folder = None if plain else store.evidence(contract.name, run.id)
-    for path in sorted(folder.glob("*")) if folder and folder.is_dir() else ():
-        if path.name not in sanitize.PUBLIC_EVIDENCE or path.is_symlink() or not path.is_file():
-            kept_back.append(
-                Withheld(where=where, field=f"evidence/{sanitize.inert(path.name)}", reason="not declared public")
-            )
-        elif path.stat().st_size > EVIDENCE_LIMIT_BYTES:
-            kept_back.append(Withheld(where=where, field=f"evidence/{path.name}", reason="larger than evidence may be"))
-        elif (data := path.read_bytes()) and path.suffix == ".png" and not training.is_picture(data):
-            kept_back.append(Withheld(where=where, field=f"evidence/{path.name}", reason="not a picture"))
-        else:
-            shown = redactor.evidence(path, where, kept_back) if redactor else path
-            data = data if shown == path else shown.read_bytes()
-            digest = custody.sha256_bytes(data)
-            files.append(EvidenceFile(name=path.name, path=shown, n_bytes=len(data), sha256=digest))
-    texts = {item.name: item.path for item in files}
-    withheld.extend(kept_back)
-    digest = str(run.data["custody"]["archive_sha256"])
-    archive = store.archive(contract.name, digest) if f"archives/{digest}.zip" in beside else None
-    if archive:
+
+    contract: Contract
+    store: Ledger
+    redactor: Redactor | None
+    many: bool
+    folder: str
+    held: Mapping[str, Look | None]
+    watched: int | None
+
+    def read(self, name: str) -> Known:
+        """A record and its evidence, and what of them is withheld."""
+        seen = Seen.at(name.removesuffix(".json"), self.watched) if self.watched is not None else None
+        text = schema.text(f"{self.folder}/runs/{name}", f"{self.contract.name}/runs/{name}")
+        run = self.store.parse(text, name, self.contract)
+        where = f"{self.contract.name}/{run.id}"
+        public: Mapping[str, Any] = run.data
+        withheld: list[Withheld] = []
+        if not glance.is_public(public, text):
+            public, withheld = sanitize.public_record(public, where)
+        if self.redactor:
+            public = self.redactor.value(public, "", where, withheld)
+        plain = self.many and run.verdict != "promoted"  # its evidence stays in the ledger
+        if seen and not plain:
+            seen = seen.and_files(run.id, self.watched)
+        found = beside.NOTHING if plain else beside.read(f"{self.folder}/evidence/{run.id}", run, where, self.redactor)
+        withheld += found.withheld
+        state, clip = run.data["contract_sha256"], f"clips/{run.id}.mp4"
+        entry = Entry(
+            run=Run(data=public, score=run.score),
+            contract=self.store.state(self.contract, state) or self.contract,
+            former=state != self.contract.digest,
+            evidence=found.files,
+            anatomy=found.anatomy,
+            pairs=found.pairs,
+            curve=found.curve,
+            clip=Path(self.folder, clip) if clip in self.held else None,
+            archive=self._archive(run, where),
+            plain=plain,
+            flags=tuple([f"{item.field}: {item.reason}" for item in withheld]),
+        )
+        return Known(
+            entry=entry,
+            withheld=withheld,
+            order=entry.run.order(),
+            replaces=str(public["supersedes"] or ""),
+            seen=seen and self._whole(seen, run, entry),
+        )
+
+    def _whole(self, seen: Seen, run: Run, entry: Entry) -> Seen:
+        """How a run looked, its clip, its archive and copies of its evidence included."""
+        held = (f"clips/{run.id}.mp4", f"archives/{run.data['custody']['archive_sha256']}.zip")
+        inside = f"{self.folder}/evidence/"
+        return replace(
+            seen,
+            held=tuple((name, self.held.get(name)) for name in held),
+            copies=tuple(str(file.path) for file in entry.evidence if not str(file.path).startswith(inside)),
+        )
+
+    def _archive(self, run: Run, where: str) -> Path | None:
+        digest = run.data["custody"]["archive_sha256"]
+        if f"archives/{digest}.zip" not in self.held:
+            return None
+        archive = self.store.archive(self.contract.name, digest)
         custody.expect_file(archive, digest, f"archive of {where}")
-    clip = f"clips/{run.id}.mp4"
-    return Entry(
-        run=Run(data=public, score=run.score),
-        contract=store.state(contract, run.data["contract_sha256"]) or contract,
-        former=run.data["contract_sha256"] != contract.digest,
-        evidence=tuple(files),
-        anatomy=_anatomy(texts.get("anatomy.json"), run, where),
-        pairs=_pairs(texts.get("pairs.csv"), run, where),
-        curve=training.curve(training.log_texts(texts), f"{where}, training.csv"),
-        clip=store.folder(contract.name) / clip if clip in beside else None,
-        archive=archive,
-        plain=plain,
-        flags=tuple(f"{item.field}: {item.reason}" for item in kept_back),
-    )
-
-
-def _anatomy(path: Path | None, run: Run, where: str) -> Anatomy | None:
-    if path is None:
-        return None
-    return anatomy.parse(
-        path.read_text(encoding="utf-8", errors="replace"),
-        f"{where}, anatomy.json",
-        archive_bytes=run.archive_bytes,
-        archive_sha256=str(run.data["custody"]["archive_sha256"]),
-    )
-
-
-def _pairs(path: Path | None, run: Run, where: str) -> tuple[tuple[float, float], ...]:
-    """(segnet, posenet) of every pair, in order; their means are the components on record."""
-    if path is None:
-        return ()
-    measured = run.data["evaluation"]
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        pairs = tuple((float(row["segnet"]), float(row["posenet"])) for row in rows)
-        if not rows or len(rows) != measured["n_pairs"] or any(int(row["pair"]) != i for i, row in enumerate(rows)):
-            raise ValueError(f"{len(rows)} rows, or pairs out of order")
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise SiteError(
-            f"{where}, pairs.csv",
-            expected=f"pair,segnet,posenet for {measured['n_pairs']} pairs",
-            found=str(error)[:200],
-        ) from None
-    for column, name in enumerate(("segnet", "posenet")):
-        mean = math.fsum(pair[column] for pair in pairs) / len(pairs)
-        if not math.isclose(mean, measured[name], rel_tol=PAIR_TOLERANCE, abs_tol=1e-12):
-            raise SiteError(f"{where}, pairs.csv", expected=f"a mean {name} of {measured[name]!r}", found=repr(mean))
-    return pairs
+        return archive

@@ -115,7 +115,7 @@ _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe
 _PILED = re.compile(f"(?<={_MARKS}{{4}}){_MARKS}")
 _MARKUP = re.compile(r"<[A-Za-z/!?]")
 _PLAIN = bytes((0x09, 0x0A, *range(0x20, 0x7F)))
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 INTEGER_LIMIT = 1 << 63
 
 
@@ -196,13 +196,13 @@ def _value(value: Any, path: str, where: str, withheld: list[Withheld]) -> Any:
 
 def _text(text: str, path: str, where: str, withheld: list[Withheld]) -> str:
     plain = text.isascii() and text.isprintable() and len(text) <= TEXT_LIMIT and "<" not in text
-    if plain and not text.startswith(_FORMULA):
+    if plain and not text.startswith(FORMULA):
         return text  # nearly all of them
     if not is_inert(text) or _PILED.search(text):
         withheld.append(_kept_back(where, path, "characters that hide or reorder text, shown by code"))
     if _MARKUP.search(text):
         withheld.append(_kept_back(where, path, "markup, shown as text"))
-    if text.startswith(_FORMULA):
+    if text.startswith(FORMULA):
         withheld.append(_kept_back(where, path, "starts as a formula does, a text in the tables"))
     shown = inert(text)
     if len(shown) > TEXT_LIMIT:
@@ -213,7 +213,7 @@ def _text(text: str, path: str, where: str, withheld: list[Withheld]) -> str:
 
 def csv_cell(value: Any) -> str:
     """One CSV cell that no spreadsheet takes for a formula; texts that start like one get an apostrophe in front."""
-    if type(value) is str and value.isascii() and value.isprintable() and not value.startswith(_FORMULA):
+    if type(value) is str and value.isascii() and value.isprintable() and not value.startswith(FORMULA):
         return '"' + value.replace('"', '""') + '"' if "," in value or '"' in value or "'" in value else value
     if value is None:
         return ""
@@ -222,7 +222,7 @@ def csv_cell(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     text = " ".join(str(value).split("\n")).replace("\r", " ")
-    if text.startswith(_FORMULA):
+    if text.startswith(FORMULA):
         text = "'" + text
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ",\"'") else text
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lab.errors import SiteError
 
@@ -108,11 +107,6 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]!r} is no score")
     return value
-
-
-def log_texts(texts: Mapping[str, Path]) -> list[str]:
-    """The logs among the evidence of a run, in the order in which they were written."""
-    return [texts[name].read_text(encoding="utf-8", errors="replace") for name in LOGS if name in texts]
 
 
 def is_picture(data: bytes) -> bool:
