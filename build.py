@@ -90,7 +90,7 @@ def build(
     script = interactive.script()
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
-    shelves = intake.load(SOURCE, ledgers, redactor, memory and memory.records)
+    shelves = intake.load(SOURCE, ledgers, redactor, memory.records if memory else None)
     make = partial(tables.files, shelves, parquet=True)
     tabled = make if memory else shares.beside(make)  # what is made of runs once is kept in this process only
     media = clips.prepare(shelves, CACHE, monitor)

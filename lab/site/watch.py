@@ -13,6 +13,7 @@ from typing import Any
 from lab.site import check, leaks, publish
 from lab.site.data import Content, Seal
 from lab.site.former import Former
+from lab.site.kept import Kept
 
 EVERY_S, CALM_S = 1.0, 0.2
 DEPTH = 2  # of a ledger's folders that are listed: contract, and what it holds
@@ -24,7 +25,7 @@ class Memory:
     """What a builder keeps between two builds of one site: records as they were read, and the tree."""
 
     twin: publish.Twin
-    records: dict[Any, Any] = field(default_factory=dict)
+    records: Kept = field(default_factory=dict)
     former: Former = field(default_factory=Former)
 
     def publish(
