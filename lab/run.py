@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lab.contract import Contract, Score
@@ -11,8 +12,19 @@ from lab.contract import Contract, Score
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One record. `data` is the JSON as stored, its grade as later replays and changes of its contract leave it; the
-    properties name the rest. `grade_then` is the grade under the contract as it was when the run was measured.
+    """One record, and by name what is asked of it most.
+
+    Attributes:
+        data: the JSON as stored, its grade as later replays and changes of its contract leave it.
+        grade_then: the grade under the contract as it was when the run was measured.
+        id: recipe slug and eight digits that name the result.
+        total: the score.
+        axis: cpu, cuda, or an advisory axis.
+        recipe, family: family/slug; codec family.
+        verdict: promoted, rejected or open.
+        grade: grade on record, A++ where replays confirm it, empirical where the contract has changed since.
+        archive_bytes: size of the archive as charged.
+        parents: ids of the runs that this one departs from.
     """
 
     data: Mapping[str, Any]
@@ -20,11 +32,27 @@ class Run:
     grade_then: str = ""
     id: str = field(init=False, compare=False)
     total: float = field(init=False, compare=False)
+    axis: str = field(init=False, compare=False)
+    recipe: str = field(init=False, compare=False)
+    family: str = field(init=False, compare=False)
+    verdict: str = field(init=False, compare=False)
+    grade: str = field(init=False, compare=False)
+    archive_bytes: int = field(init=False, compare=False)
+    parents: tuple[str, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Keep what is asked for most: `id`, recipe slug and eight digits that name the result; `total`, the score."""
-        object.__setattr__(self, "id", str(self.data["id"]))
-        object.__setattr__(self, "total", self.score.total)
+        """Name what is asked for hundreds of thousands of times where there are thousands of runs."""
+        data, put = self.data, partial(object.__setattr__, self)
+        recipe, measured = data["recipe"], data["evaluation"]
+        put("id", str(data["id"]))
+        put("total", self.score.total)
+        put("axis", str(measured["axis"]))
+        put("recipe", str(recipe["name"]))
+        put("family", str(recipe["family"]))
+        put("verdict", str(data["verdict"]))
+        put("grade", str(data["grade"]))
+        put("archive_bytes", int(measured["archive_bytes"]))
+        put("parents", tuple(data["parents"]))
 
     def order(self) -> tuple[str, str]:
         """Where it stands among others: by time of recording, then by id."""
@@ -34,41 +62,6 @@ class Run:
     def contract(self) -> str:
         """Name of the contract under which it was measured."""
         return str(self.data["contract"])
-
-    @property
-    def axis(self) -> str:
-        """cpu, cuda, or an advisory axis."""
-        return str(self.data["evaluation"]["axis"])
-
-    @property
-    def recipe(self) -> str:
-        """family/slug."""
-        return str(self.data["recipe"]["name"])
-
-    @property
-    def family(self) -> str:
-        """Codec family."""
-        return str(self.data["recipe"]["family"])
-
-    @property
-    def verdict(self) -> str:
-        """promoted, rejected or open."""
-        return str(self.data["verdict"])
-
-    @property
-    def grade(self) -> str:
-        """Grade on record, A++ where replays confirm it, empirical where the contract has changed since."""
-        return str(self.data["grade"])
-
-    @property
-    def archive_bytes(self) -> int:
-        """Size of the archive as charged."""
-        return int(self.data["evaluation"]["archive_bytes"])
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Ids of the runs that this one departs from."""
-        return tuple(self.data["parents"])
 
 
 def superseded(runs: list[Run]) -> set[str]:

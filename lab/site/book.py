@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,10 @@ class Entry:
     `former`: it was measured under a former state of its contract; `contract` is then that state, where it is kept.
     `plain`: its ledger is long, and its evidence stays there; the page has the record alone. `row`: address of its
     line in the list of its ledger, if it has no page at all. `made`: what was made of it once.
+
+    By name: `slug`, the recipe's name without the family; `url`, the address of its page or of its line in a list;
+    `data`, the public record; `n_bytes`, the size of its archive; `parent`, id of the run that deltas are taken
+    against; `ranked`: may it stand in a ranked table?
     """
 
     run: Run
@@ -80,30 +84,26 @@ class Entry:
     flags: tuple[str, ...] = ()
     made: dict[str, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """Id of the run."""
-        return self.run.id
+    id: str = field(init=False, compare=False)
+    slug: str = field(init=False, compare=False)
+    url: str = field(init=False, compare=False)
+    data: Mapping[str, Any] = field(init=False, compare=False, repr=False)
+    total: float = field(init=False, compare=False)
+    n_bytes: int = field(init=False, compare=False)
+    parent: str | None = field(init=False, compare=False)
+    ranked: bool = field(init=False, compare=False)
 
-    @property
-    def url(self) -> str:
-        """Address of its page, or of its line in a list."""
-        return self.row or f"/runs/{self.contract.name}/{self.id}/"
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """The public record."""
-        return self.run.data
-
-    @property
-    def total(self) -> float:
-        """Its score."""
-        return self.run.total
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of its archive."""
-        return self.run.archive_bytes
+    def __post_init__(self) -> None:
+        """Name what is asked for hundreds of thousands of times where there are thousands of runs."""
+        run, put = self.run, partial(object.__setattr__, self)
+        put("id", run.id)
+        put("slug", run.recipe.rpartition("/")[2])
+        put("url", self.row or f"/runs/{self.contract.name}/{run.id}/")
+        put("data", run.data)
+        put("total", run.total)
+        put("n_bytes", run.archive_bytes)
+        put("parent", run.parents[0] if run.parents else None)
+        put("ranked", run.grade in RANKED)
 
     @property
     def rule_faithful_bytes(self) -> int:
@@ -117,24 +117,9 @@ class Entry:
         return self.total + (self.rule_faithful_bytes - self.n_bytes) * price
 
     @property
-    def slug(self) -> str:
-        """Recipe name without the family."""
-        return self.run.recipe.rpartition("/")[2]
-
-    @property
     def current(self) -> bool:
         """Does it stand: replaced by none, and measured under the contract as it is now?"""
         return self.superseded_by is None and not self.former
-
-    @property
-    def ranked(self) -> bool:
-        """May it stand in a ranked table?"""
-        return self.run.grade in RANKED
-
-    @property
-    def parent(self) -> str | None:
-        """Id of the run that deltas are taken against."""
-        return self.run.parents[0] if self.run.parents else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -200,8 +200,10 @@ def a_run(**changes: Any) -> Run:
         "contract_sha256": "0" * 64,
         "recorded_at": "2026-01-01T00:00:00Z",
         "verdict": "promoted",
+        "grade": "A",
+        "parents": [],
         "recipe": {"name": "conventional/parent", "sha256": "0" * 64, "family": "conventional"},
-        "evaluation": {"axis": "cpu"},
+        "evaluation": {"axis": "cpu", "archive_bytes": 1_000},
         "custody": {"runtime_sha256": "0" * 64, "archive_sha256": "0" * 64},
         **changes,
     }
