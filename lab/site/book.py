@@ -172,6 +172,17 @@ class Board:
         return out
 
     @cached_property
+    def by_score(self) -> dict[str, tuple[list[float], list[Entry]]]:
+        """The same with their totals, the lowest first."""
+        ordered = {key: sorted(group, key=lambda e: (e.total, e.id)) for key, group in self.children.items()}
+        return {key: ([entry.total for entry in group], group) for key, group in ordered.items()}
+
+    @cached_property
+    def changes(self) -> dict[str, Any]:
+        """What each run changed from its parent, by its id, as far as `lineage` has been asked."""
+        return {}
+
+    @cached_property
     def families(self) -> list[Entry]:
         """The best ranked run of each codec family, best first."""
         best: dict[str, Entry] = {}

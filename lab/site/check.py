@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
@@ -14,18 +13,13 @@ from urllib.parse import unquote
 from lab import custody, shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
-from lab.site.data import LINKS, Content, File, Seal, read
+from lab.site.data import Content, File, Seal, read
+from lab.site.held import Held, Lines
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
-_LINKED = "|".join(f'(?<=\\s{name}=")' for name in LINKS)
-# (id or nothing, value) of every id and link: looked for from the sign of equality on, which is found fast
-_NAMED = re.compile(rf'="(?:(?<=\s(id)=")|{_LINKED})([^"]*)"')
-_STYLE = re.compile(rb"<style|\sstyle=|href=\"javascript:")
-_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
-_HANDLER = re.compile(rb"on[a-z]+=\"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +65,7 @@ def check(
     gate = gate or leaks.Gate()
     watch = gate.watch()
     whole = {name: content for name, content in tree.items() if not isinstance(content, Seal)}
-    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, place), list(whole))
+    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, place), _mixed(whole))
     files = {name: one for share in found for name, one in share.files.items()}
     last = {name: content.make(files) for name, content in tree.items() if isinstance(content, Seal)}
     found.append(_read(list(last), last, tree.keys(), watch, place))
@@ -81,6 +75,8 @@ def check(
     gate.remember({digest for share in found for digest in share.clean})
     hits = [hit for share in found for hit in share.hits]
     if hits:
+        order = {name: at for at, name in enumerate(tree)}
+        hits.sort(key=lambda hit: order.get(hit.path, -1))  # names of files first
         shown = "; ".join(f"{hit.path}:{hit.line} {hit.rule}" for hit in hits[:5])
         raise LeakFound(
             f"{len(hits)} places in the built tree",
@@ -90,6 +86,15 @@ def check(
         )
     pages = sum(len(share.ids) for share in found)
     return Checked(files={name: files[name] for name in tree}, pages=pages, links=sum(share.links for share in found))
+
+
+def _mixed(names: Iterable[str]) -> list[str]:
+    """Pages among other files, each kind in its order, so that every part has its share of both: pages take longer."""
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for name in names:
+        kinds[name.endswith(".html")].append(name)
+    placed = [(at / len(kind), name) for kind in kinds for at, name in enumerate(kind)]
+    return [name for _, name in sorted(placed)]
 
 
 def _read(
@@ -107,10 +112,11 @@ def _read(
     share = _Share(hits=watch.names(names))
     alike: dict[frozenset[str], frozenset[str]] = {}
     sound: dict[str, set[str]] = {}
+    lines = Lines()
     for name in names:
         content = read(tree[name])
         if name.endswith(".html"):
-            ids = _page(name, content, known, share, sound.setdefault("../" * name.count("/"), set()))
+            ids = _page(name, lines.look(content), known, share, sound.setdefault("../" * name.count("/"), set()))
             share.ids[name] = alike.setdefault(ids, ids)
         digest = custody.sha256_bytes(content)
         share.hits += watch.look(name, content, digest)
@@ -119,17 +125,16 @@ def _read(
     return share
 
 
-def _page(name: str, content: bytes, known: Collection[str], share: _Share, sound: set[str]) -> frozenset[str]:
+def _page(name: str, held: Held, known: Collection[str], share: _Share, sound: set[str]) -> frozenset[str]:
     """The ids of a page that holds no inline script, handler or style, every id once, and links that lead somewhere.
 
     Args:
         sound: links that were followed from a page of the same depth, by the way from the root.
     """
-    if inline := _inline(content):
-        raise SiteError(name, expected="no inline script, handler or style", found=inline)
-    named = _NAMED.findall(content.decode())
-    ids = _anchors(name, [value for key, value in named if key])
-    links = {value for key, value in named if not key}
+    if held.inline:
+        raise SiteError(name, expected="no inline script, handler or style", found=held.inline)
+    ids = _anchors(name, held.ids)
+    links = set(held.links)
     share.links += len(links)
     up = "../" * name.count("/")
     for link in links - sound:
@@ -160,18 +165,6 @@ def _anchors_away(found: Sequence[_Share]) -> None:
     for share in found:
         for name, link, path, fragment in share.away:
             _lands(name, link, fragment, ids[path])
-
-
-def _inline(content: bytes) -> str:
-    """What of a page a strict policy refuses; empty where nothing. Plain texts are looked for before patterns."""
-    lowered = content.lower()
-    if any(mark in lowered for mark in (b"<style", b"style=", b"javascript:")) and (found := _STYLE.search(lowered)):
-        return found.group().decode()[:40]
-    for pattern in (_SCRIPT, _HANDLER):
-        for found in pattern.finditer(lowered):
-            if pattern is _SCRIPT or lowered[found.start() - 1 : found.start()].isspace():
-                return found.group().decode()[:40]
-    return ""
 
 
 def _anchors(name: str, found: list[str]) -> frozenset[str]:

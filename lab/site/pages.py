@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -211,7 +211,7 @@ def _run_values(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[
         "timeline": drawn.timeline(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board, PLAIN_ROWS if entry.plain else ROWS) if board else [],
-        "surroundings": json.dumps([entry.data["custody"].get(name) for name in SURROUNDINGS], sort_keys=True),
+        "surroundings": marshal.dumps([*map(entry.data["custody"].get, SURROUNDINGS)], 2),  # a key, of equal values
         "parameters": _parameters(entry, parent),
         "media": media,
         "evidence": [(item, published[item.name]) for item in entry.evidence if published[item.name][1:] in files],
@@ -234,13 +234,17 @@ def _maps(
 
 def _parameters(entry: Entry, parent: Entry | None) -> list[tuple[str, Any, Any, bool]]:
     """(name, value, the parent's value, is it different) of every parameter, the changed ones first."""
-    mine = dict(entry.data["recipe"]["params"]) | {"seed": entry.data["recipe"]["seed"]}
-    theirs = dict(parent.data["recipe"]["params"]) | {"seed": parent.data["recipe"]["seed"]} if parent else {}
-    names = sorted(set(mine) | set(theirs))
+    mine, theirs = _asked(entry), _asked(parent) if parent else {}
     rows = [
-        (name, mine.get(name), theirs.get(name), bool(parent) and mine.get(name) != theirs.get(name)) for name in names
+        (name, mine.get(name), theirs.get(name), parent is not None and mine.get(name) != theirs.get(name))
+        for name in sorted(mine.keys() | theirs.keys())
     ]
-    return sorted(rows, key=lambda row: not row[3])
+    return [row for row in rows if row[3]] + [row for row in rows if not row[3]]
+
+
+def _asked(entry: Entry) -> dict[str, Any]:
+    recipe = entry.data["recipe"]
+    return {**recipe["params"], "seed": recipe["seed"]}
 
 
 def notebook(texts: list[Rendered]) -> list[Page]:
