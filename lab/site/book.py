@@ -197,6 +197,12 @@ class Board:
         return {}
 
     @cached_property
+    def by_score(self) -> dict[str, tuple[list[float], list[Entry]]]:
+        """The same with their totals, the lowest first."""
+        ordered = {key: sorted(group, key=lambda e: (e.total, e.id)) for key, group in self.children.items()}
+        return {key: ([entry.total for entry in group], group) for key, group in ordered.items()}
+
+    @cached_property
     def families(self) -> list[Entry]:
         """The best ranked run of each codec family, best first."""
         best: dict[str, Entry] = {}
@@ -271,7 +277,7 @@ class Book:
     main: Shelf | None
     withheld: tuple[Withheld, ...]
 
-    @property
+    @cached_property
     def last_recorded(self) -> str:
         """Time of the newest record, the only date that a build may show; empty without records."""
         return max((str(entry.data["recorded_at"]) for shelf in self.shelves for entry in shelf.entries), default="")

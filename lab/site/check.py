@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from html import unescape
 from typing import Any
@@ -14,19 +13,14 @@ from urllib.parse import unquote
 from lab import custody, shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
-from lab.site.data import LINKS, Content, File, Seal, read
+from lab.site.data import Content, File, Seal, read
 from lab.site.former import Away, Former, Seen, Sign, signs
+from lab.site.held import Held, Lines
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
-_LINKED = "|".join(f'(?<=\\s{name}=")' for name in LINKS)
-# (id or nothing, value) of every id and link: looked for from the sign of equality on, which is found fast
-_NAMED = re.compile(rf'="(?:(?<=\s(id)=")|{_LINKED})([^"]*)"')
-_STYLE = re.compile(rb"<style|\sstyle=|href=\"javascript:")
-_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
-_HANDLER = re.compile(rb"on[a-z]+=\"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +55,14 @@ class Checked:
 
 @dataclass(slots=True)
 class _Share:
-    """What one process found in its files. `leads`: the path that a link leads to, by link and way from the root."""
+    """What one process found in its files. `leads`: paths that pages lead to; `alike`: sets of ids that came before."""
 
     files: dict[str, File] = field(default_factory=dict)
     pages: dict[str, Seen] = field(default_factory=dict)
     hits: list[leaks.Finding] = field(default_factory=list)
     clean: set[str] = field(default_factory=set)
     leads: set[str] = field(default_factory=set)
+    alike: dict[frozenset[str], frozenset[str]] = field(default_factory=dict)
 
 
 def check(
@@ -94,10 +89,11 @@ def check(
     watch = gate.watch()
     signed = {} if former is None else signs(tree)
     before = former or Former()
-    same = dict.fromkeys(before.unchanged(tree, signed))
+    same = dict.fromkeys(before.unchanged(tree, signed, gate))
     whole = {name: content for name, content in tree.items() if not isinstance(content, Seal) and name not in same}
     put = partial(_put, place, before.files) if place else None
-    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, put), list(whole))
+    former_text = partial(before.text, gate=gate)
+    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, put, former_text), _mixed(whole))
     more = further() if further else {}
     found.append(_read(list(more), more, tree.keys(), watch, put))
     _countable(tree := dict(sorted({**tree, **more}.items())))
@@ -112,6 +108,8 @@ def check(
     gate.remember({digest for share in found for digest in share.clean})
     hits = [hit for share in found for hit in share.hits]
     if hits:
+        order = {name: at for at, name in enumerate(tree)}
+        hits.sort(key=lambda hit: order.get(hit.path, -1))  # names of files first
         shown = "; ".join(f"{hit.path}:{hit.line} {hit.rule}" for hit in hits[:5])
         raise LeakFound(
             f"{len(hits)} places in the built tree",
@@ -143,45 +141,55 @@ def _is_same(one: File, other: File | None) -> bool:
     return other is not None and one.sha256 == other.sha256
 
 
+def _mixed(names: Iterable[str]) -> list[str]:
+    """Pages among other files, each kind in its order, so that every part has its share of both: pages take longer."""
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for name in names:
+        kinds[name.endswith(".html")].append(name)
+    placed = [(at / len(kind), name) for kind in kinds for at, name in enumerate(kind)]
+    return [name for _, name in sorted(placed)]
+
+
 def _read(
     names: Sequence[str],
     tree: Mapping[str, Content],
     known: Collection[str],
     watch: leaks.Watch,
     put: Callable[[str, bytes, str], Any] | None,
+    former: Callable[[str], bytes] = lambda _: b"",
 ) -> _Share:
     """Each of some files: read, checked by itself, looked at for leaks, put into its place.
 
     Args:
         known: every path of the whole tree.
+        former: a file as it was when it was looked at last, empty where that is not known.
     """
     share = _Share(hits=watch.names(names))
-    alike: dict[frozenset[str], frozenset[str]] = {}
     sound: dict[str, set[str]] = {}
+    lines = Lines()
     for name in names:
         content = read(tree[name])
         if name.endswith(".html"):
-            page = _page(name, content, known, share.leads, sound.setdefault("../" * name.count("/"), set()))
-            share.pages[name] = replace(page, ids=alike.setdefault(page.ids, page.ids))
+            way = "../" * name.count("/")
+            share.pages[name] = _page(name, lines.look(content), known, share, sound.setdefault(way, set()))
         digest = custody.sha256_bytes(content)
-        share.hits += watch.look(name, content, digest)
+        share.hits += watch.look(name, content, digest, former(name))
         share.files[name] = File(len(content), digest, put(name, content, digest) if put else None)
     share.clean = watch.fresh
     return share
 
 
-def _page(name: str, content: bytes, known: Collection[str], leads: set[str], sound: set[str]) -> Seen:
+def _page(name: str, held: Held, known: Collection[str], share: _Share, sound: set[str]) -> Seen:
     """What is in a page that holds no inline script, handler or style, every id once, and links that lead somewhere.
 
     Args:
-        leads: takes the paths that its links lead to.
         sound: links that were followed from a page of the same depth, by the way from the root.
     """
-    if inline := _inline(content):
-        raise SiteError(name, expected="no inline script, handler or style", found=inline)
-    named = _NAMED.findall(content.decode())
-    ids = _anchors(name, [value for key, value in named if key])
-    links = {value for key, value in named if not key}
+    if held.inline:
+        raise SiteError(name, expected="no inline script, handler or style", found=held.inline)
+    ids = _anchors(name, held.ids)
+    ids = share.alike.setdefault(ids, ids)
+    links = set(held.links)
     away: list[Away] = []
     up = "../" * name.count("/")
     for link in links - sound:
@@ -192,7 +200,7 @@ def _page(name: str, content: bytes, known: Collection[str], leads: set[str], so
         if path not in known:
             kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
             raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
-        leads.add(path)
+        share.leads.add(path)
         if fragment and path == name:
             _lands(name, link, fragment, ids)
         elif fragment and path.endswith(".html"):
@@ -212,18 +220,6 @@ def _anchors_away(seen: Mapping[str, Seen]) -> None:
     for name, page in seen.items():
         for link, path, fragment in page.away:
             _lands(name, link, fragment, seen[path].ids)
-
-
-def _inline(content: bytes) -> str:
-    """What of a page a strict policy refuses; empty where nothing. Plain texts are looked for before patterns."""
-    lowered = content.lower()
-    if any(mark in lowered for mark in (b"<style", b"style=", b"javascript:")) and (found := _STYLE.search(lowered)):
-        return found.group().decode()[:40]
-    for pattern in (_SCRIPT, _HANDLER):
-        for found in pattern.finditer(lowered):
-            if pattern is _SCRIPT or lowered[found.start() - 1 : found.start()].isspace():
-                return found.group().decode()[:40]
-    return ""
 
 
 def _anchors(name: str, found: list[str]) -> frozenset[str]:

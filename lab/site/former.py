@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.site.data import Content, File, Late, Seal
+from lab.site.leaks import Gate
 
 Sign = tuple[int, int, int, int]
 Away = tuple[str, str, str]  # link, path and anchor of a link into another page
@@ -25,8 +26,10 @@ class Seen:
 class Former:
     """A tree that was checked and published, and what was found in it; empty before the first one.
 
-    `leads`: every path that a page leads to.
+    `gate`: how it was looked at for leaks; `leads`: every path that a page leads to.
     """
+
+    gate: Gate | None = None
 
     tree: Mapping[str, Content | Seal] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
@@ -34,11 +37,20 @@ class Former:
     leads: frozenset[str] = frozenset()
     signs: Mapping[str, Sign | None] = field(default_factory=dict)
 
-    def unchanged(self, tree: Mapping[str, Content | Seal], signs: Mapping[str, Sign | None]) -> list[str]:
-        """The files of a new tree that are as they were; none where a file is gone that a page may lead to."""
-        if any(name in self.leads for name in self.files.keys() - tree.keys()):
+    def unchanged(self, tree: Mapping[str, Content | Seal], signs: Mapping[str, Sign | None], gate: Gate) -> list[str]:
+        """The files of a new tree that are as they were; none where a file is gone that a page may lead to.
+
+        Args:
+            gate: how leaks are looked for now: what another one let pass is looked at again.
+        """
+        if gate != self.gate or any(name in self.leads for name in self.files.keys() - tree.keys()):
             return []
         return [name for name, content in tree.items() if name in self.files and self._same(name, content, signs)]
+
+    def text(self, name: str, gate: Gate) -> bytes:
+        """A file that was made here as it was, in which such a gate found nothing; empty where that is not known."""
+        content = self.tree.get(name)
+        return content if isinstance(content, bytes) and gate == self.gate else b""
 
     def _same(self, name: str, content: Content | Seal, signs: Mapping[str, Sign | None]) -> bool:
         before = self.tree[name]

@@ -6,12 +6,13 @@ own for a text that is joined to others at once: a long site prints millions of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, ClassVar
 
 import jinja2
 from jinja2 import compiler, nodes, runtime
 from jinja2.bccache import Bucket
+from jinja2.utils import missing
 from markupsafe import Markup, escape
 from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
 
@@ -28,13 +29,71 @@ def shown(value: Any) -> str:
 
 
 class Generator(compiler.CodeGenerator):
-    """Code of a template whose expressions go through `shown` where they would go through `escape`."""
+    """Code of a template that does in place what `shown` and `Forms.getattr` do, and calls what it calls itself.
+
+    A value is kept under a name of its own for as long as it takes to look at its kind; nothing else reads that name.
+    """
 
     def _output_child_pre(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
-        if frame.eval_ctx.autoescape and not frame.eval_ctx.volatile and finalize.src is None:
-            self.write("environment.shown(")
+        if _is_shown(frame, finalize):
+            self.write("(environment.escaped(_shown) if type(_shown := ")
         else:
             super()._output_child_pre(node, frame, finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
+        if _is_shown(frame, finalize):
+            self.write(") is str else environment.shown(_shown))")
+        else:
+            super()._output_child_post(node, frame, finalize)
+
+    def visit_Getattr(self, node: nodes.Getattr, frame: compiler.Frame) -> None:
+        """The element of a table, the attribute of an object, or what the environment says where there is neither."""
+        name = repr(node.attr)
+        if node.attr in _METHODS:
+            self.write("(_found if (_found := getattr(_whole := ")
+            self.visit(node.node, frame)
+        else:
+            self.write(f"(_whole[{name}] if type(_whole := ")
+            self.visit(node.node, frame)
+            self.write(f") is dict and {name} in _whole else _found if (_found := getattr(_whole")
+        self.write(f", {name}, missing)) is not missing else environment.getattr(_whole, {name}))")
+
+    def visit_Call(self, node: nodes.Call, frame: compiler.Frame, forward_caller: bool = False) -> None:
+        """A call; what templates call here asks for no context, see `Values`."""
+        if forward_caller or node.dyn_args or node.dyn_kwargs:
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.visit(node.node, frame)
+        self.write("(")
+        for part in (*node.args, *node.kwargs):
+            self.visit(part, frame)
+            self.write(", ")
+        self.write(")")
+
+    def macro_def(self, macro_ref: compiler.MacroRef, frame: compiler.Frame) -> None:
+        """A macro that is called without ceremony."""
+        self.write("environment.quick(")
+        super().macro_def(macro_ref, frame)
+        self.write(")")
+
+
+def _is_shown(frame: compiler.Frame, finalize: Any) -> bool:
+    return frame.eval_ctx.autoescape and not frame.eval_ctx.volatile and finalize.src is None
+
+
+def quick(macro: runtime.Macro) -> Callable[..., Any]:
+    """A macro, without looking for arguments by name where there are none."""
+    body, blank = macro._func, (missing,) * macro._argument_count
+    if macro.catch_kwargs or macro.catch_varargs or macro.caller or macro._default_autoescape is not True:
+        return macro
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        if named or len(arguments) > len(blank):
+            return macro(*arguments, **named)
+        return Markup(body(*arguments, *blank[len(arguments) :]))
+
+    called.name = macro.name  # type: ignore[attr-defined]  # by which `once` keeps what it prints
+    return called
 
 
 class Values(runtime.Context):
@@ -68,6 +127,12 @@ class Forms(jinja2.Environment):
     code_generator_class = Generator
     context_class = Values
     shown = staticmethod(shown)
+    escaped = staticmethod(escaped)
+    quick = staticmethod(quick)
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """The names that every template of the site knows; no template here has names of its own."""
+        return super().make_globals(d) if d else self.globals
 
     def getattr(self, value: Any, name: str) -> Any:
         """An attribute, or an element of that name; an element at once where a table has it and no method so called."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 from lab.site.book import Board, Entry
 
@@ -49,8 +50,7 @@ class Way:
     shared: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A run near another one, with its delta against its own parent."""
 
     entry: Entry
@@ -80,7 +80,13 @@ def delta(entry: Entry, other: Entry) -> Delta:
 def from_parent(entry: Entry, board: Board) -> Delta | None:
     """The delta against the parent that the record names, None where the parent is not on the board."""
     parent = board.by_id.get(entry.parent or "")
-    return delta(entry, parent) if parent else None
+    if parent is None:
+        return None
+    known, found = cast("tuple[Entry | None, Delta | None]", entry.made.get("delta", (None, None)))
+    if known is not parent:
+        found = delta(entry, parent)
+        entry.made["delta"] = parent, found
+    return found
 
 
 def ancestors(entry: Entry, board: Board) -> list[Entry]:
@@ -129,17 +135,27 @@ def ways(board: Board) -> list[Way]:
 
 def neighbourhood(entry: Entry, board: Board, limit: int) -> list[Neighbour]:
     """Parent, siblings and children of a run, each with the delta against its own true parent."""
-    tried = board.children
     parent = board.by_id.get(entry.parent or "")
     near = [(parent, "parent")] if parent else []
     near.append((entry, "this run"))
-    for relation, group in (("sibling", tried.get(entry.parent or "", [])), ("child", tried.get(entry.id, []))):
-        room = limit - len(near)
-        if room > 0:
-            others = (one for one in group if one is not entry)
-            closest = heapq.nsmallest(room, others, key=lambda one: (abs(one.total - entry.total), one.id))
-            near += [(one, relation) for one in closest]
-    return [Neighbour(entry=one, relation=what, delta=from_parent(one, board)) for one, what in near[:limit]]
+    for relation, key in (("sibling", entry.parent or ""), ("child", entry.id)):
+        near += [(one, relation) for one in _closest(entry, board, key, limit - len(near))]
+    return [Neighbour(one, relation, from_parent(one, board)) for one, relation in near[:limit]]
+
+
+def _closest(entry: Entry, board: Board, parent: str, count: int) -> list[Entry]:
+    """Of the other runs that were tried from a parent those whose score is closest, the closest first."""
+    if count <= 0 or parent not in board.by_score:
+        return []
+    totals, group = board.by_score[parent]
+    at, own = bisect_left(totals, entry.total), entry.total
+    first, end = max(at - count, 0), min(at + count + 1, len(group))
+    while first and abs(totals[first - 1] - own) == abs(totals[first] - own):  # of those as close, ids decide
+        first -= 1
+    while end < len(group) and abs(totals[end] - own) == abs(totals[end - 1] - own):
+        end += 1
+    others = [one for one in group[first:end] if one is not entry]
+    return sorted(others, key=lambda one: (abs(one.total - own), one.id))[:count]
 
 
 def turning_points(board: Board) -> list[tuple[Entry, Entry | None, Delta | None]]:

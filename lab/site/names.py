@@ -113,8 +113,8 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
     """Every piece that a name holds, by family, the most frequent first."""
     carriers: dict[tuple[str, str], list[Name]] = {}
     for name in found:
-        for piece in dict.fromkeys(name.pieces):
-            carriers.setdefault((name.entry.run.family, piece.text), []).append(name)
+        for text in dict.fromkeys([piece.text for piece in name.pieces]):
+            carriers.setdefault((name.entry.run.family, text), []).append(name)
     by_id = {name.entry.id: name for name in found}
     out = []
     for (family, text), holders in carriers.items():

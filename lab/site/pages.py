@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -160,24 +160,25 @@ def ledgers(book: Book) -> list[Page]:
 
 def runs(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
     """A page for every run that has one."""
+    homes = {shelf.url: {name: board for board in shelf.boards for name in board.by_id} for shelf in book.shelves}
     return [
-        _run(entry, shelf, media.get(entry.url), files, _key(entry, shelf, media.get(entry.url)))
+        _run(entry, shelf, media.get(entry.url), files, _key(entry, shelf, homes[shelf.url].get(entry.id)))
         for shelf in book.shelves
         for entry in shelf.entries
         if not entry.row
     ]
 
 
-def _key(entry: Entry, shelf: Shelf, media: Media | None) -> Any:
+def _key(entry: Entry, shelf: Shelf, board: Board | None) -> Any:
     """What decides a page of a run: the runs that it prints anything of, each the same object while it is alike."""
-    board = next((board for board in shelf.boards if entry.id in board.by_id), None)
-    names = (entry.parent or "", str(entry.data["supersedes"] or ""), entry.superseded_by or "")
-    named = tuple(id(shelf.by_id.get(name)) for name in names)
+    above, other, later = entry.parent or "", entry.data["supersedes"] or "", entry.superseded_by or ""
+    known = shelf.by_id.get
+    named = (id(entry), id(known(above)), id(known(other)), id(known(later)))
     if board is None:
-        return id(entry), named, media
-    parent = board.by_id.get(names[0])
+        return named
+    parent = board.by_id.get(above)
     line = (id(parent), id(board.by_id.get((parent and parent.parent) or "")), id(board.frontier))
-    return id(entry), named, media, line, board.brood(names[0]), board.brood(entry.id)
+    return named, line, board.brood(above), board.brood(entry.id)
 
 
 def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content], key: Any) -> Page:
@@ -191,7 +192,7 @@ def _run(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Co
         context=partial(_run_values, entry, shelf, media, files),
         nav="/ledger/",
         modules=modules,
-        key=key,
+        key=(key, media),
     )
 
 
@@ -224,7 +225,7 @@ def _run_values(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[
         "timeline": drawn.timeline(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
         "neighbours": lineage.neighbourhood(entry, board, PLAIN_ROWS if entry.plain else ROWS) if board else [],
-        "surroundings": json.dumps([entry.data["custody"].get(name) for name in SURROUNDINGS], sort_keys=True),
+        "surroundings": marshal.dumps([*map(entry.data["custody"].get, SURROUNDINGS)], 2),  # a key, of equal values
         "parameters": _parameters(entry, parent),
         "media": media,
         "evidence": [(item, published[item.name]) for item in entry.evidence if published[item.name][1:] in files],
@@ -247,13 +248,17 @@ def _maps(
 
 def _parameters(entry: Entry, parent: Entry | None) -> list[tuple[str, Any, Any, bool]]:
     """(name, value, the parent's value, is it different) of every parameter, the changed ones first."""
-    mine = dict(entry.data["recipe"]["params"]) | {"seed": entry.data["recipe"]["seed"]}
-    theirs = dict(parent.data["recipe"]["params"]) | {"seed": parent.data["recipe"]["seed"]} if parent else {}
-    names = sorted(set(mine) | set(theirs))
+    mine, theirs = _asked(entry), _asked(parent) if parent else {}
     rows = [
-        (name, mine.get(name), theirs.get(name), bool(parent) and mine.get(name) != theirs.get(name)) for name in names
+        (name, mine.get(name), theirs.get(name), parent is not None and mine.get(name) != theirs.get(name))
+        for name in sorted(mine.keys() | theirs.keys())
     ]
-    return sorted(rows, key=lambda row: not row[3])
+    return [row for row in rows if row[3]] + [row for row in rows if not row[3]]
+
+
+def _asked(entry: Entry) -> dict[str, Any]:
+    recipe = entry.data["recipe"]
+    return {**recipe["params"], "seed": recipe["seed"]}
 
 
 def notebook(texts: list[Rendered]) -> list[Page]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,11 @@ class Once:
     """Pieces of pages that are drawn once and stand on many, kept by a key that decides all that they print."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, ...], Any] = {}
+        self._kept: dict[tuple[str, Hashable], Any] = {}
 
-    def __call__(self, macro: Callable[..., Any], *arguments: Any, key: str = "") -> Any:
+    def __call__(self, macro: Callable[..., Any], *arguments: Any, key: Hashable = ()) -> Any:
         """What a macro prints; `key` stands for its arguments where they are no texts."""
-        name = (str(getattr(macro, "name", "")), *((key,) if key else arguments))
+        name = (macro.name, key or arguments)  # type: ignore[attr-defined]
         if name not in self._kept:
             self._kept[name] = macro(*arguments)
         return self._kept[name]
@@ -168,9 +168,10 @@ def one(page: Page, found: jinja2.Environment) -> bytes:
 def relative(html: str, up: str) -> str:
     """A page whose links from the root begin with `up`, the way from the page to the root."""
     pieces = html.split('="/')
-    return "".join(
-        [piece + ('="' + up if piece.endswith(_LINK_ENDS) else '="/') for piece in pieces[:-1]] + pieces[-1:]
-    )
+    mark = f'="{up}'
+    if not [piece for piece in pieces[:-1] if not piece.endswith(_LINK_ENDS)]:  # no text that looks like a link
+        return mark.join(pieces)
+    return "".join([piece + (mark if piece.endswith(_LINK_ENDS) else '="/') for piece in pieces[:-1]] + pieces[-1:])
 
 
 def _asset(urls: Mapping[str, str], name: str) -> str:
