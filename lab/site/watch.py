@@ -45,7 +45,12 @@ class Memory:
             checked = check.check(tree, gate, put, self.former, further)
             self.twin.changed(checked.changed, checked.gone)
         self.former = Former(
-            tree=tree, files=checked.files, pages=checked.seen, leads=checked.leads, signs=checked.signs
+            gate=gate,
+            tree=tree,
+            files=checked.files,
+            pages=checked.seen,
+            leads=checked.leads,
+            signs=checked.signs,
         )
         return checked
 

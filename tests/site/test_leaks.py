@@ -292,3 +292,20 @@ def test_clean_files_are_remembered_under_the_rules_and_hits_never(tmp_path: Pat
     assert Gate(memory=tmp_path).scan(dict(files[1:])) == first
     assert len(Gate(memory=tmp_path, names=("home",)).scan(dict(files[1:]))) == len(first)  # common names are no names
     assert len(Gate(memory=tmp_path, names=("someone",)).scan(dict(files[1:]))) > len(first)  # other rules ask again
+
+
+def test_of_a_text_that_grew_all_that_is_new_is_looked_at() -> None:
+    """Wherever a leak is put into lines that were clean, it is found on its line; what did not change is not read."""
+    lines = [f'{{"run": {i}, "sha256": "{hashlib.sha256(b"%d" % i).hexdigest()}"}}' for i in range(4_000)]
+    before = "\n".join(lines).encode()
+    assert scan("data/a.json", before) == []
+    for at in (0, 1, 1_999, 3_999, 4_000):
+        for planted in (f'{{"x": "{PATH}"}}', '{"x": "a"}\n"API_KEY":\n"0123456789abcdef0123"', "", "PK\x03\x04"):
+            after = "\n".join([*lines[:at], planted, *lines[at:]]).encode()
+            whole = Gate().watch().look("data/a.json", after, "0" * 64)
+            assert Gate().watch().look("data/a.json", after, "0" * 64, before) == whole
+    for start in (0, 10, 2_000):  # lines that went away bring others together
+        after = "\n".join([*lines[:start], *lines[start + 7 :]]).encode()
+        assert Gate().watch().look("data/a.json", after, "0" * 64, before) == []
+    assert Gate().watch().look("data/a.json", before, "0" * 64, before) == []
+    assert Gate().watch().look("data/a.json", PATH.encode(), "0" * 64, b"x") != []

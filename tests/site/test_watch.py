@@ -23,7 +23,7 @@ from conftest import ROOT, SOURCE, TEMPLATES
 
 import build as builder
 from lab import archive, custody
-from lab.errors import LabError
+from lab.errors import LabError, LeakFound
 from lab.ledger import Ledger
 from lab.site import index, intake, publish, watch
 
@@ -167,6 +167,21 @@ def test_what_is_refused_leaves_the_old_site_and_is_forgotten_once_it_is_mended(
     prose.write_text(text, encoding="utf-8")
     assert 0 < site.build() < len(before) / 2
     assert (site.out / "runs" / shelf.NAME / child / "index.html").is_file()
+
+
+def test_what_is_no_longer_declared_public_is_looked_for_in_files_that_did_not_change(site: Site) -> None:
+    prose, settings = builder.SOURCE / "pages" / "writing.md", builder.SOURCE / "site.toml"
+    plain, handle = settings.read_text(encoding="utf-8"), "someone@forge.example"
+    prose.write_text(prose.read_text(encoding="utf-8") + f"\nWrite to {handle}.\n", encoding="utf-8")
+    settings.write_text(f'declared = ["{handle}"]\n' + plain.replace("declared", "# declared"), encoding="utf-8")
+    site.build()
+    assert site.build() == 0
+    settings.write_text(plain, encoding="utf-8")
+    with pytest.raises(LeakFound):
+        builder.build(site.made.ledgers, told, site.out, memory=site.memory)
+    site.memory.rest()
+    settings.write_text(f'declared = ["{handle}"]\n' + plain.replace("declared", "# declared"), encoding="utf-8")
+    site.build()
 
 
 def test_a_site_that_cannot_be_written_is_written_whole_afterwards(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
