@@ -20,11 +20,33 @@ class Run:
     grade_then: str = ""
     id: str = field(init=False, compare=False)
     total: float = field(init=False, compare=False)
+    axis: str = field(init=False, compare=False, repr=False)
+    recipe: str = field(init=False, compare=False, repr=False)
+    family: str = field(init=False, compare=False, repr=False)
+    verdict: str = field(init=False, compare=False, repr=False)
+    grade: str = field(init=False, compare=False, repr=False)
+    archive_bytes: int = field(init=False, compare=False, repr=False)
+    parents: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Keep what is asked for most: `id`, recipe slug and eight digits that name the result; `total`, the score."""
-        object.__setattr__(self, "id", str(self.data["id"]))
-        object.__setattr__(self, "total", self.score.total)
+        """Keep what is asked for hundreds of times.
+
+        `id`: recipe slug and eight digits that name the result; `total`: the score; `axis`: cpu, cuda, or an advisory
+        one; `recipe`: family/slug; `verdict`: promoted, rejected or open; `grade`: as on record, A++ where replays
+        confirm it, empirical where the contract has changed since; `archive_bytes`: the archive as charged;
+        `parents`: ids of the runs that it departs from.
+        """
+        data, keep = self.data, object.__setattr__
+        measured, asked = data["evaluation"], data["recipe"]
+        keep(self, "id", str(data["id"]))
+        keep(self, "total", self.score.total)
+        keep(self, "axis", str(measured["axis"]))
+        keep(self, "recipe", str(asked["name"]))
+        keep(self, "family", str(asked["family"]))
+        keep(self, "verdict", str(data["verdict"]))
+        keep(self, "grade", str(data["grade"]))
+        keep(self, "archive_bytes", measured["archive_bytes"])
+        keep(self, "parents", tuple(data["parents"]))
 
     def order(self) -> tuple[str, str]:
         """Where it stands among others: by time of recording, then by id."""
@@ -34,41 +56,6 @@ class Run:
     def contract(self) -> str:
         """Name of the contract under which it was measured."""
         return str(self.data["contract"])
-
-    @property
-    def axis(self) -> str:
-        """cpu, cuda, or an advisory axis."""
-        return str(self.data["evaluation"]["axis"])
-
-    @property
-    def recipe(self) -> str:
-        """family/slug."""
-        return str(self.data["recipe"]["name"])
-
-    @property
-    def family(self) -> str:
-        """Codec family."""
-        return str(self.data["recipe"]["family"])
-
-    @property
-    def verdict(self) -> str:
-        """promoted, rejected or open."""
-        return str(self.data["verdict"])
-
-    @property
-    def grade(self) -> str:
-        """Grade on record, A++ where replays confirm it, empirical where the contract has changed since."""
-        return str(self.data["grade"])
-
-    @property
-    def archive_bytes(self) -> int:
-        """Size of the archive as charged."""
-        return int(self.data["evaluation"]["archive_bytes"])
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Ids of the runs that this one departs from."""
-        return tuple(self.data["parents"])
 
 
 def superseded(runs: list[Run]) -> set[str]:

@@ -7,7 +7,7 @@ the contract, not superseded. Nothing is ranked across boards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,31 +77,34 @@ class Entry:
     plain: bool = False
     row: str = ""
     flags: tuple[str, ...] = ()
+    id: str = field(init=False, compare=False, repr=False)
+    url: str = field(init=False, compare=False, repr=False)
+    data: Mapping[str, Any] = field(init=False, compare=False, repr=False)
+    total: float = field(init=False, compare=False, repr=False)
+    n_bytes: int = field(init=False, compare=False, repr=False)
+    slug: str = field(init=False, compare=False, repr=False)
+    current: bool = field(init=False, compare=False, repr=False)
+    ranked: bool = field(init=False, compare=False, repr=False)
+    parent: str | None = field(init=False, compare=False, repr=False)
 
-    @property
-    def id(self) -> str:
-        """Id of the run."""
-        return self.run.id
+    def __post_init__(self) -> None:
+        """Keep what is asked for hundreds of times.
 
-    @property
-    def url(self) -> str:
-        """Address of its page, or of its line in a list."""
-        return self.row or f"/runs/{self.contract.name}/{self.id}/"
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """The public record."""
-        return self.run.data
-
-    @property
-    def total(self) -> float:
-        """Its score."""
-        return self.run.total
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of its archive."""
-        return self.run.archive_bytes
+        `url`: address of its page, or of its line in a list; `data`: the public record; `total`: its score;
+        `n_bytes`: size of its archive; `slug`: recipe name without the family; `current`: it stands, replaced by none,
+        and measured under the contract as it is now; `ranked`: it may stand in a ranked table; `parent`: id of the run
+        that deltas are taken against.
+        """
+        run, keep = self.run, object.__setattr__
+        keep(self, "id", run.id)
+        keep(self, "url", self.row or f"/runs/{self.contract.name}/{run.id}/")
+        keep(self, "data", run.data)
+        keep(self, "total", run.total)
+        keep(self, "n_bytes", run.archive_bytes)
+        keep(self, "slug", run.recipe.rpartition("/")[2])
+        keep(self, "current", self.superseded_by is None and not self.former)
+        keep(self, "ranked", run.grade in RANKED)
+        keep(self, "parent", run.parents[0] if run.parents else None)
 
     @property
     def rule_faithful_bytes(self) -> int:
@@ -113,26 +116,6 @@ class Entry:
         """Its score where the decoder is charged too."""
         price = self.contract.formula.byte_price(self.contract.source.bytes)
         return self.total + (self.rule_faithful_bytes - self.n_bytes) * price
-
-    @property
-    def slug(self) -> str:
-        """Recipe name without the family."""
-        return self.run.recipe.rpartition("/")[2]
-
-    @property
-    def current(self) -> bool:
-        """Does it stand: replaced by none, and measured under the contract as it is now?"""
-        return self.superseded_by is None and not self.former
-
-    @property
-    def ranked(self) -> bool:
-        """May it stand in a ranked table?"""
-        return self.run.grade in RANKED
-
-    @property
-    def parent(self) -> str | None:
-        """Id of the run that deltas are taken against."""
-        return self.run.parents[0] if self.run.parents else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from lab.contract import Score
@@ -30,7 +31,7 @@ class Parcel:
         return _unpacked, (data, scores, [_around(known) for known in self.runs])
 
 
-_ENTRY = tuple(name for name in Entry.__dataclass_fields__ if name != "run")
+_ENTRY = tuple(item.name for item in fields(Entry) if item.init and item.name != "run")
 
 
 def _around(known: Known) -> tuple[Any, ...]:

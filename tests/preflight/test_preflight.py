@@ -201,7 +201,9 @@ def a_run(**changes: Any) -> Run:
         "recorded_at": "2026-01-01T00:00:00Z",
         "verdict": "promoted",
         "recipe": {"name": "conventional/parent", "sha256": "0" * 64, "family": "conventional"},
-        "evaluation": {"axis": "cpu"},
+        "evaluation": {"axis": "cpu", "archive_bytes": 1_000},
+        "parents": [],
+        "grade": "A",
         "custody": {"runtime_sha256": "0" * 64, "archive_sha256": "0" * 64},
         **changes,
     }
