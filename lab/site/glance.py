@@ -45,7 +45,7 @@ def is_public(record: Mapping[str, Any], text: str) -> bool:
     """
     return (
         _is_plain(text)
-        and all(_is_plain(f'"{reason}') for reason in (record["grade"], *record["grade_reasons"]))
+        and all(_is_plain_word(reason) for reason in (record["grade"], *record["grade_reasons"]))
         and _is_declared(record, _RECORD)
         and _is_bounded(record)
     )
@@ -64,6 +64,11 @@ def _is_plain(text: str) -> bool:
         and not any(sign in text and f'"{sign}' in text for sign in _SIGNS)
         and (len(text) <= TEXT_LIMIT or max(map(len, text.split('"'))) <= TEXT_LIMIT)
     )
+
+
+def _is_plain_word(text: Any) -> bool:
+    """Is this a text, no JSON, of which the same holds?"""
+    return isinstance(text, str) and text.isprintable() and '"' not in text and _is_plain(f'"{text}')
 
 
 def _is_declared(table: Any, folder: _Folder) -> bool:

@@ -17,6 +17,7 @@ from lab.ledger import Ledger, Run
 from lab.site import beside, glance, kept, sanitize
 from lab.site.book import Board, Book, Entry, Shelf, Site
 from lab.site.kept import Kept, Known, Look, Seen
+from lab.site.parcel import Parcel
 from lab.site.redact import Redactor
 from lab.site.sanitize import Withheld
 
@@ -92,8 +93,8 @@ def _shelf(
             watched=handle if memory is not None else None,
         )
         changed = reading.changed(names, handle, held)
-        read = shares.spread(lambda some: [desk.read(name) for name in some], changed)
-    fresh = dict(zip(changed, (known for share in read for known in share), strict=True))
+        read = shares.spread(lambda some: Parcel([desk.read(name) for name in some]), changed)
+    fresh = dict(zip(changed, (known for parcel in read for known in parcel.runs), strict=True))
     taken, reading.held = reading.keep(names, fresh), held
     withheld.extend(item for known in taken for item in known.withheld)
     entries = reading.superseded(taken)
