@@ -29,6 +29,7 @@ _TIMES = (
     ("seconds", "from nothing, wall", "tone-a", "promoted"),
     ("core_s", "from nothing, processor", "tone-b", "open"),
     ("again_seconds", "again with one record more, wall", "tone-c", "rejected"),
+    ("stay_seconds", "the same in a builder that stays, wall", "tone-d", "promoted"),
 )
 _BYTES = (
     ("peak_bytes", "peak memory of all processes", "tone-a", "promoted"),
@@ -198,8 +199,11 @@ def _time_words(rows: Sequence[Mapping[str, Any]]) -> str:
     before = rows[-2]
     slope = math.log(last["core_s"] / before["core_s"]) / math.log(last["runs"] / before["runs"])
     said += f"; over the last step its processor time grows as the number of runs to the power {slope:.2f}. "
-    share = last["again_seconds"] / last["seconds"]
-    return said + f"With one record more, the longest ledger is built again in {show.percent(share, 0)} of its time."
+    share = last["stay_seconds"] / last["seconds"]
+    said += (
+        f"With one record more, a builder that stays has the longest ledger again in {show.percent(share, 1)} of that"
+    )
+    return f"{said}: {show.seconds(last['stay_seconds'])}, in which {last['stay_changed']:,} of its files change."
 
 
 def _memory_words(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -25,7 +25,7 @@ from watched import spent
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = ("pelican", "mkdocs")
 LIMIT_S = 120.0
-_BUILD = "import sys, pathlib, build; build.CACHE = pathlib.Path(sys.argv.pop(1)); sys.exit(build.main())"
+BUILD = "import sys, pathlib, build; build.CACHE = pathlib.Path(sys.argv.pop(1)); sys.exit(build.main())"
 _PELICAN = """
 SITENAME = "Ledger"
 PATH = "."
@@ -119,7 +119,7 @@ def quiet() -> dict[str, str]:
 
 def ours(ledgers: Path, out: Path, cache: Path) -> dict[str, Any]:
     """One build of ours."""
-    command = [sys.executable, "-c", _BUILD, str(cache), "--ledgers", str(ledgers), "--out", str(out)]
+    command = [sys.executable, "-c", BUILD, str(cache), "--ledgers", str(ledgers), "--out", str(out)]
     return spent(command, ROOT, quiet())
 
 

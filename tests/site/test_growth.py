@@ -28,6 +28,9 @@ def size(runs: int, seconds: float, **further: Any) -> dict[str, Any]:
         "pageless": 0,
         "again_seconds": seconds / 4,
         "again_core_s": seconds / 3,
+        "stay_seconds": seconds / 10,
+        "stay_until_seconds": seconds / 10 + 1.5,
+        "stay_changed": 80,
     } | further
 
 
