@@ -199,11 +199,9 @@ def _time_words(rows: Sequence[Mapping[str, Any]]) -> str:
     before = rows[-2]
     slope = math.log(last["core_s"] / before["core_s"]) / math.log(last["runs"] / before["runs"])
     said += f"; over the last step its processor time grows as the number of runs to the power {slope:.2f}. "
-    share = last["stay_seconds"] / last["seconds"]
-    said += (
-        f"With one record more, a builder that stays has the longest ledger again in {show.percent(share, 1)} of that"
-    )
-    return f"{said}: {show.seconds(last['stay_seconds'])}, in which {last['stay_changed']:,} of its files change."
+    stays = f"{show.percent(last['stay_seconds'] / last['seconds'], 1)} of that, {show.seconds(last['stay_seconds'])}"
+    said += f"With one record more, a builder that stays has the longest ledger again in {stays}"
+    return f"{said}, and {last['stay_changed']:,} of {last['files']:,} files change."
 
 
 def _memory_words(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -102,6 +102,7 @@ def test_the_page_states_growth_losses_and_the_sort_from_the_file(small: shelf.M
     assert "From 100 to 100,000 runs, 1000 times as many, a build from nothing goes from 2.0 s to 1 min 20 s" in said
     assert "40.0 times as long" in said
     assert "to the power 1.00" in said
+    assert "a builder that stays has the longest ledger again in 10.0 % of that, 8.0 s, and 80 of 100,200 files" in said
     assert "400 runs: 60 pages per second against 120 of MkDocs, the faster of the two others: 0.50 times" in said
     assert "(this lab loses)" in said
     assert "10,000 runs: 900 pages per second against 300 of MkDocs, the faster of the two others: 3.00 times" in said
