@@ -19,6 +19,7 @@ import getpass
 import os
 import platform
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -195,17 +196,19 @@ def attempt(asked: argparse.Namespace, memory: watch.Memory | None = None) -> in
 
 def stay(asked: argparse.Namespace) -> int:
     """Build now and after every change, until the user ends it. What is refused is told, and the old site stands."""
-    memory = watch.Memory(publish.Twin(asked.out))
-    with suppress(KeyboardInterrupt), ExitStack() as end:
+    memory, ended = watch.Memory(publish.Twin(asked.out)), threading.Event()
+    with ExitStack() as end:
         end.callback(memory.close)
-        for turn, _ in enumerate(watch.turns(partial(watch.scan, asked.ledgers, SOURCE, TEMPLATES))):
+        for turn, _ in enumerate(watch.turns(partial(watch.scan, asked.ledgers, SOURCE, TEMPLATES), ended.wait)):
             code = attempt(asked, memory)
             if turn == 0 and code:
                 return code
-            if turn == 0 and asked.serve:
-                server = end.enter_context(show(asked))
-                threading.Thread(target=server.serve_forever, daemon=True).start()
             if turn == 0:
+                for one in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(one, lambda *_: ended.set())  # an exception could come up where nobody hears it
+                if asked.serve:
+                    server = end.enter_context(show(asked))
+                    threading.Thread(target=server.serve_forever, daemon=True).start()
                 print("watching (stop with Ctrl+C); a change of the code needs a new start", flush=True)
             memory.rest()
     return 0

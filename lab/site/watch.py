@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lab.site import check, leaks, publish
 from lab.site.data import Content, Seal
@@ -93,19 +91,21 @@ def _below(folder: Path | str, depth: int | None) -> State:
     return found
 
 
-def turns(look: Callable[[], State], wait: Callable[[float], Any] = time.sleep) -> Iterator[None]:
-    """Now, and again whenever what `look` gives is another thing than before the last turn, and calm since."""
+def turns(look: Callable[[], State], wait: Callable[[float], bool]) -> Iterator[None]:
+    """Now, and again whenever what `look` gives is another thing than before the last turn, and calm since.
+
+    Args:
+        wait: waits some seconds; True ends the turns.
+    """
     known = look()
     yield
-    while True:
-        wait(EVERY_S)
-        now = look()
-        if now == known:
-            continue
-        while True:
-            wait(CALM_S)
-            later, now = now, look()
-            if later == now:
-                break
-        known = now
-        yield
+    while not wait(EVERY_S):
+        before, now = known, look()
+        while now != before:
+            before = now
+            if wait(CALM_S):
+                return
+            now = look()
+        if now != known:
+            known = now
+            yield
