@@ -15,6 +15,7 @@ from lab.errors import SchemaMismatch
 VERDICTS = ("promoted", "rejected", "open")
 GRADES = ("A++", "A", "A-negative", "empirical", "derivation", "prediction", "external", "invalid")
 TEXT_LIMIT = 10_000
+INTEGER_LIMIT = 1 << 63
 ID = re.compile(r"[a-z0-9][a-z0-9.-]{2,95}\Z")
 HEX = re.compile(r"[0-9a-f]{64}\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
@@ -74,6 +75,8 @@ def _kind(value: Any, kind: str, where: str) -> None:
         raise SchemaMismatch(where, expected=wanted, found=type(value).__name__)
     if kind in _COUNTED and isinstance(value, int | float) and value < 0:
         raise SchemaMismatch(where, expected="no negative value", found=repr(value))
+    if kind == "count" and isinstance(value, int) and value >= INTEGER_LIMIT:
+        raise SchemaMismatch(where, expected="an integer of 64 bits", found="a larger one")
     inside: list[Any] = [value]
     if isinstance(value, list | dict):
         inside = list(value.values()) if isinstance(value, dict) else value
@@ -92,7 +95,7 @@ _ASKED: dict[str, Callable[[Any], Any]] = {
     "id?": lambda value: value is None or ID.match(value),
     "sha256": HEX.match,
     "time": _TIME.match,
-    "count": (0).__le__,
+    "count": lambda value: 0 <= value < INTEGER_LIMIT,
     "number": (0.0).__le__,
     "number?": lambda value: value is None or value >= 0.0,
     "verdict": VERDICTS.__contains__,

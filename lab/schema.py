@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.contract import Contract, Score
 from lab.errors import LedgerError, SchemaMismatch, ScoreMismatch
-from lab.fields import HEX, KINDS, TEXT_LIMIT, Fields, Look, check
+from lab.fields import HEX, INTEGER_LIMIT, KINDS, TEXT_LIMIT, Fields, Look, check
 
 SCHEMA = "lab.run/1"
 # What was measured on any other axis is advisory, and no rule can promote it.
@@ -249,7 +249,7 @@ def _sane(record: Mapping[str, Any], where: str) -> None:
     for path, value in _walk(record, where, 0):
         if isinstance(value, float) and not math.isfinite(value):
             raise SchemaMismatch(path, expected="a finite number", found=repr(value))
-        if isinstance(value, int) and abs(value) >= 1 << 63:
+        if isinstance(value, int) and abs(value) >= INTEGER_LIMIT:
             raise SchemaMismatch(path, expected="an integer of 64 bits", found="a larger one")
         if isinstance(value, str):
             odd = next((sign for sign in value if unprintable(sign)), None)

@@ -18,7 +18,19 @@ TABLES = {"": (schema.TOP, {}), **schema.NESTED}
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "ab" * 32, "run-1", "A", "open"])
 VALUE = LEAF | st.text(max_size=8) | st.lists(LEAF, max_size=2) | st.dictionaries(st.text(max_size=3), LEAF, max_size=2)
 ODD = [-1, -0.5, math.nan, math.inf, True, "UP", "ab" * 31, "ab" * 32 + "\n", "1999", [], [None], ["UP"], [[]]]
-ODD += [{}, {"a": 1}, {"a": "ab"}, {"a": ["b"]}, "winner", "A+++", (), 1 << 70, 2**0.5, "2026-03-01T10:00:00Z\n"]
+ODD += [
+    {},
+    {"a": 1},
+    {"a": "ab"},
+    {"a": ["b"]},
+    "winner",
+    "A+++",
+    (),
+    1 << 63,
+    1 << 70,
+    2**0.5,
+    "2026-03-01T10:00:00Z\n",
+]
 
 
 @pytest.fixture(scope="module")

@@ -56,3 +56,16 @@ def test_a_hostile_text_in_any_field_is_refused_by_name_or_flagged(case: hostile
 def test_a_number_that_is_not_finite_in_any_field_is_refused_by_name_or_flagged(case: hostile.Case, kind: str) -> None:
     paths = [*hostile.COUNTED, *hostile.FREE, *hostile.CLOSED]
     assert [said for path in paths if (said := holds(case, path, hostile.NUMBERS[kind]))] == []
+
+
+def test_a_size_beyond_64_bits_is_refused_by_name_though_its_score_holds_together(case: hostile.Case) -> None:
+    record = case.record()
+    measured = record["evaluation"]
+    measured["archive_bytes"] = 1 << 63
+    parts = {name: measured[name] for name in ("segnet", "posenet", "archive_bytes", "source_bytes")}
+    score = case.made.contract.formula.score(**parts)
+    record["score"] = {name: getattr(score, name) for name in record["score"]}
+    entry, why = case.read(record)
+    assert entry is None
+    assert case.id in why
+    assert "64 bits" in why
