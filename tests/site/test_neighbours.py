@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ class Made:
     parent: str | None
     n_bytes: int = 1
     contract: Any = "one"
+    made: dict[str, Any] = field(default_factory=dict)
 
     @property
     def run(self) -> Any:
