@@ -88,12 +88,14 @@ def build(
     Args:
         memory: what a builder that stays keeps; only what changed since its last build is made anew, in its place.
     """
-    script = interactive.script()
+    script = memory.shipped if memory and memory.shipped else interactive.script()
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
     shelves = intake.load(SOURCE, ledgers, redactor, memory.records if memory else None)
     make = partial(tables.files, shelves, parquet=True)
-    tabled = make if memory else shares.beside(make)  # what is made of runs once is kept in this process only
+    tabled = make if memory else shares.beside(make)  # a process that goes takes with it what it made once
+    if memory:
+        memory.shipped = script
     media = clips.prepare(shelves, CACHE, monitor)
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
     planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)

@@ -6,15 +6,19 @@ writes, its ready-made interface is left out: the page `/search/` has its own.
 
 from __future__ import annotations
 
+import base64
 import gzip
+import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lab import custody
 from lab.errors import SiteError
@@ -23,7 +27,8 @@ from lab.site.data import Content, Seal
 FOLDER = "pagefind/"
 MARK = b"data-pagefind-body"
 TIME_LIMIT_S = 300
-_ENTRY = "pagefind-entry.json"
+_ENTRY, _SAID = "pagefind-entry.json", "said"
+_PAUSE_S = 0.005
 _NEEDED = ("pagefind.js", "pagefind-worker.js", _ENTRY, "wasm.en.pagefind", "wasm.unknown.pagefind")
 _BUILT_IN = re.compile(rb"/(?:home|root|Users|work|tmp|opt)/[\w.-]+/")
 _KINDS = (".pf_meta", ".pf_index", ".pf_fragment")
@@ -54,22 +59,23 @@ def making(tree: Mapping[str, Content | Seal], cache: Path) -> Iterator[Callable
     Pages that are made late are not searched.
     """
     pages = {name: content for name, content in tree.items() if isinstance(content, bytes) and name.endswith(".html")}
-    pages = {name: html for name, html in pages.items() if MARK in html}
+    pages = {name: pages[name] for name in sorted(pages) if MARK in pages[name]}
     if not pages or not available():
         yield dict
         return
-    kept = cache / "search" / custody.sha256_tree(sorted(pages.items()))[:24]
+    kept = cache / "search" / custody.sha256_tree(pages.items())[:24]
     if (kept / _ENTRY).is_file():
         yield partial(_files, kept)
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-        process = _begin(pages, Path(scratch))
+        orders = _orders(pages, Path(scratch, "index").resolve())
+        process = _begin(orders, Path(scratch))
         try:
-            yield partial(_end, process, Path(scratch, "index"), kept)
+            yield partial(_end, process, len(orders), Path(scratch, "index"), kept)
         finally:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def _files(kept: Path) -> dict[str, Content]:
@@ -81,31 +87,54 @@ def _files(kept: Path) -> dict[str, Content]:
     return found
 
 
-def _begin(pages: Mapping[str, bytes], scratch: Path) -> subprocess.Popen[bytes]:
+def _orders(pages: Mapping[str, bytes], out: Path) -> list[dict[str, Any]]:
+    orders: list[dict[str, Any]] = [{"type": "NewIndex", "config": {}}]
+    for name, html in pages.items():
+        orders.append(
+            {"type": "AddFile", "index_id": 0, "file_path": name, "url": None, "file_contents": html.decode()}
+        )
+    return [*orders, {"type": "WriteFiles", "index_id": 0, "output_path": str(out)}]
+
+
+def _begin(orders: Sequence[Mapping[str, Any]], scratch: Path) -> subprocess.Popen[bytes]:
+    """pagefind at its work; it is handed pages one by one, since a folder's order is another on every file system."""
     from pagefind_bin import get_executable  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    for name, html in pages.items():
-        path = scratch / "pages" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(html)
-    command = [get_executable(), "--silent", "--site", scratch / "pages", "--output-path", scratch / "index"]
-    with (scratch / "said").open("wb") as said:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+    with (scratch / _SAID).open("wb") as said:
+        process = subprocess.Popen([get_executable(), "--service"], stdin=subprocess.PIPE, stdout=said, stderr=said)
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        for number, order in enumerate(orders, 1):
+            text = json.dumps({"message_id": number, "payload": order}).encode()
+            process.stdin.write(base64.b64encode(text) + b",")
+        process.stdin.flush()
+    return process
 
 
-def _end(process: subprocess.Popen[bytes], out: Path, kept: Path) -> dict[str, Content]:
-    try:
-        process.wait(TIME_LIMIT_S)
-        said = out.with_name("said").read_text(errors="replace").strip()[-300:] if process.returncode else ""
-    except subprocess.TimeoutExpired:
-        said = f"no end after {TIME_LIMIT_S} s"
-    if said or process.returncode or not (out / _ENTRY).is_file():
-        raise SiteError("search index", expected="pagefind to index the pages", found=said or "no index")
+def _end(process: subprocess.Popen[bytes], count: int, out: Path, kept: Path) -> dict[str, Content]:
+    """The files, once pagefind has answered as many orders as it was given; it would drop some at the end of input."""
+    before, answers = time.monotonic(), b""
+    while process.poll() is None and answers.count(b",") < count and time.monotonic() - before < TIME_LIMIT_S:
+        time.sleep(_PAUSE_S)
+        answers = out.with_name(_SAID).read_bytes()
+    found = [_answer(text) for text in answers.split(b",") if text]
+    wrong = [str(answer) for answer in found if answer.get("type") == "Error"]
+    if wrong or len(found) < count or not (out / _ENTRY).is_file():
+        said = wrong[0] if wrong else f"{len(found)} answers to {count} orders"
+        raise SiteError("search index", expected="pagefind to index the pages", found=said[:300])
     for path in out.glob("wasm.*.pagefind"):
         path.write_bytes(_without_paths(path.read_bytes()))
     if not kept.is_dir():
         out.rename(kept)
     return _files(kept)
+
+
+def _answer(text: bytes) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(base64.b64decode(text, validate=True))["payload"]
+    except (ValueError, KeyError, TypeError):
+        return {"type": "Error", "message": text.decode(errors="replace")}
+    return answer
 
 
 def _without_paths(packed: bytes) -> bytes:

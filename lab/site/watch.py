@@ -20,10 +20,11 @@ State = list[tuple[str, int, int]]
 
 @dataclass(slots=True)
 class Memory:
-    """What a builder keeps between two builds of one site: records as they were read, and the tree."""
+    """What a builder keeps between two builds of one site: records as read, files that packages shipped, the tree."""
 
     twin: publish.Twin
     records: Kept = field(default_factory=dict)
+    shipped: Mapping[str, Content] = field(default_factory=dict)
     former: Former = field(default_factory=Former)
 
     def publish(
