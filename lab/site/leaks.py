@@ -49,7 +49,7 @@ class Gate:
     declared: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     shipped: Mapping[str, str] = field(default_factory=dict)
-    memory: Path | None = None
+    memory: Path | None = field(default=None, compare=False)
 
     def scan(self, tree: Mapping[str, Content]) -> list[Finding]:
         """Every hit in a tree, in order of its files."""

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,7 @@ def _answer(text: bytes) -> dict[str, Any]:
     return answer
 
 
+@lru_cache(maxsize=8)
 def _without_paths(packed: bytes) -> bytes:
     """pagefind's WebAssembly without the folders of the machine that compiled it: texts of the same length in place."""
     raw = _BUILT_IN.sub(lambda found: b"." * len(found[0]), gzip.decompress(packed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.site import check, leaks, publish
@@ -40,6 +40,8 @@ class Memory:
         """
         if not self.twin.stands:
             self.former = Former()
+        elif gate == self.former.gate:  # which has let all pass that did not change
+            gate = replace(gate, memory=None)
         with self.twin.draft() as put:
             checked = check.check(tree, gate, put, self.former, further)
             self.twin.changed(checked.changed, checked.gone)
