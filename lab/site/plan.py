@@ -51,6 +51,7 @@ from lab.site import (
     prose,
     race,
     room,
+    runs,
     status,
     stills,
     streams,
@@ -164,7 +165,7 @@ def make(
     files |= tabled() if tabled else tables.files(book)
     planned += [
         *([sheet("/status/", status=standing, file=status.FILE, shown=status.SHOWN)] if standing else []),
-        *pages.runs(book, media, files),
+        *runs.pages(book, media, files),
         *compare.pages(board, media, offered),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet, files),
