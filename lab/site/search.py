@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ MARK = b"data-pagefind-body"
 TIME_LIMIT_S = 300
 _ENTRY, _SAID = "pagefind-entry.json", "said"
 _PAUSE_S = 0.005
+_MADE_BY = f"pagefind {version('pagefind')}, page by page" if find_spec("pagefind") else ""
 _NEEDED = ("pagefind.js", "pagefind-worker.js", _ENTRY, "wasm.en.pagefind", "wasm.unknown.pagefind")
 _BUILT_IN = re.compile(rb"/(?:home|root|Users|work|tmp|opt)/[\w.-]+/")
 _KINDS = (".pf_meta", ".pf_index", ".pf_fragment")
@@ -63,7 +65,7 @@ def making(tree: Mapping[str, Content | Seal], cache: Path) -> Iterator[Callable
     if not pages or not available():
         yield dict
         return
-    kept = cache / "search" / custody.sha256_tree(pages.items())[:24]
+    kept = cache / "search" / custody.sha256_tree([*pages.items(), ("made by", _MADE_BY.encode())])[:24]
     if (kept / _ENTRY).is_file():
         yield partial(_files, kept)
         return
