@@ -11,9 +11,10 @@ import os
 import pickle
 import signal
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -29,14 +30,21 @@ def processes() -> int:
     return max(1, min(MOST, allowed))
 
 
-def spread(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], count: int | None = None) -> list[Result]:
+def spread(
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    count: int | None = None,
+    cost: Callable[[Item], float] = lambda _: 1.0,
+) -> list[Result]:
     """`work` of consecutive shares of `items`, in their order; what it gives must survive a pickle.
 
     Args:
         count: number of processes, this one among them; None decides by the machine. Few items stay in this one.
+        cost: how long an item takes beside others; shares take about as long as each other.
     """
     count = (count or processes()) if len(items) >= LEAST and hasattr(os, "fork") else 1
-    cuts = [len(items) * i // count for i in range(count + 1)]
+    sums = list(accumulate(map(cost, items), initial=0.0))
+    cuts = [0, *(bisect_left(sums, sums[-1] * i / count) for i in range(1, count)), len(items)]
     shares = [items[a:b] for a, b in pairwise(cuts)]
     gc.freeze()
     waiting: list[tuple[int, int]] = []

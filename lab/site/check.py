@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from html import unescape
@@ -19,6 +19,7 @@ from lab.site.held import Held, Lines
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
+_OTHER, _AS_A_PAGE = 0.3, 40_000  # of a page: another file, and how many of its bytes take as long again
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
 
@@ -93,7 +94,9 @@ def check(
     whole = {name: content for name, content in tree.items() if not isinstance(content, Seal) and name not in same}
     put = partial(_put, place, before.files) if place else None
     former_text = partial(before.text, gate=gate)
-    found = shares.spread(lambda some: _read(some, whole, tree.keys(), watch, put, former_text), _mixed(whole))
+    found = shares.spread(
+        lambda some: _read(some, whole, tree.keys(), watch, put, former_text), list(whole), cost=partial(_cost, whole)
+    )
     more = further() if further else {}
     found.append(_read(list(more), more, tree.keys(), watch, put))
     _countable(tree := dict(sorted({**tree, **more}.items())))
@@ -141,13 +144,12 @@ def _is_same(one: File, other: File | None) -> bool:
     return other is not None and one.sha256 == other.sha256
 
 
-def _mixed(names: Iterable[str]) -> list[str]:
-    """Pages among other files, each kind in its order, so that every part has its share of both: pages take longer."""
-    kinds: tuple[list[str], list[str]] = ([], [])
-    for name in names:
-        kinds[name.endswith(".html")].append(name)
-    placed = [(at / len(kind), name) for kind in kinds for at, name in enumerate(kind)]
-    return [name for _, name in sorted(placed)]
+def _cost(tree: Mapping[str, Content], name: str) -> float:
+    """How long a file takes, a page being one: others are only read, looked at and put."""
+    content = tree[name]
+    return (
+        1.0 if name.endswith(".html") else _OTHER + (len(content) / _AS_A_PAGE if isinstance(content, bytes) else 0.0)
+    )
 
 
 def _read(

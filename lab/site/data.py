@@ -42,6 +42,8 @@ class Seal:
 
 Content = bytes | Path | Late
 
+_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
+
 _DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
 LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file
 FORMATS = "data/formats.json"
@@ -64,7 +66,7 @@ def dump_lines(head: Mapping[str, Any], name: str, rows: Iterable[Any] | Mapping
 
 def one_line(value: Any) -> str:
     """Canonical JSON on a line."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return _LINE.encode(value)
 
 
 def with_lines(head: Mapping[str, Any], name: str, marks: str, lines: Sequence[str]) -> bytes:

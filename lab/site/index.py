@@ -12,6 +12,7 @@ from lab.site.book import Entry, Shelf
 LONG = 600  # standing runs above which a page does not carry them all
 SHOWN = 40
 PART = 200
+_LINE = json.JSONEncoder(allow_nan=False)
 COLUMNS = (
     *("id", "slug", "score", "delta", "bytes", "verdict", "changed", "segnet", "posenet", "grade", "axis", "date"),
     "page",  # 1: the run has a page of its own
@@ -67,7 +68,7 @@ def rows(shelf: Shelf) -> bytes:
         change = delta.total if delta else None
         before, line = entry.made.get("index", (None, ""))
         if not line or before != change:
-            line = json.dumps(_row(entry, change), allow_nan=False)
+            line = _LINE.encode(_row(entry, change))
             entry.made["index"] = change, line
         lines.append(line)
     head = {"schema": "lab.index/1", "columns": COLUMNS, "flagged": [e.id for e in shelf.current if e.flags]}

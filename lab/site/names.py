@@ -76,14 +76,23 @@ def _table(text: str) -> Table:
     }
 
 
+@lru_cache(maxsize=64)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """A pattern that matches where one of them does."""
+    return re.compile("|".join(f"(?:{text})" for text in patterns) or "(?!)")
+
+
 def split(slug: str, family: str, known: Table) -> tuple[Piece, ...]:
     """A name in pieces, the longest known one first; a part that nobody explained is a piece of its own."""
     parts, pieces, at = slug.split("-"), [], 0
     rules = [*known.get(family, ()), *known.get(ANY, ())]
+    some_rule = _any_of(tuple(rule.pattern for rule, _ in rules))
     while at < len(parts):
         found = None
         for end in range(len(parts), at, -1):
             text = "-".join(parts[at:end])
+            if not some_rule.fullmatch(text):
+                continue
             match = next(((rule, says) for rule, says in rules if rule.fullmatch(text)), None)
             if match:
                 groups = match[0].fullmatch(text)

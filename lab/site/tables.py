@@ -5,7 +5,7 @@ The columns are those of `lab ledger export`; their values come from the public 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ def lines(shelf: Shelf) -> list[Line]:
 
 def _line(entry: Entry) -> Line:
     if "line" not in entry.made:
-        row = {name: _cell(data.field(entry.data, path)) for name, path in _PATHS}
+        row = {name: _cell(entry.data, path) for name, path in _PATHS}
         entry.made["line"] = Line(row=row, csv=sanitize.csv_line(row.values()), json=data.one_line(entry.data))
     line: Line = entry.made["line"]
     return line
@@ -47,8 +47,12 @@ def _line(entry: Entry) -> Line:
 _PATHS = [(name, path.split(".")) for name, (path, _, _) in export.COLUMNS.items()]
 
 
-def _cell(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, list) else value
+def _cell(record: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """A value by the keys that lead to it, a list as words; None where it was withheld."""
+    value: Any = record
+    for key in path:
+        value = value.get(key) if type(value) is dict else data.field(value, (key,))
+    return " ".join(map(str, value)) if type(value) is list else value
 
 
 def files(book: Book, parquet: bool = False) -> dict[str, Content]:
