@@ -139,7 +139,8 @@ def _parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
             "export", expected="the package pyarrow", found="none", fix="python -m pip install pyarrow"
         ) from None
     kinds = {"string": pyarrow.string(), "number": pyarrow.float64(), "integer": pyarrow.int64()}
-    columns = {name: [item[name] for item in rows] for name in COLUMNS}
+    values = zip(*(map(item.__getitem__, COLUMNS) for item in rows), strict=True) if rows else ([] for _ in COLUMNS)
+    columns = dict(zip(COLUMNS, values, strict=True))
     made = pyarrow.table(
         columns, schema=pyarrow.schema([(name, kinds[kind]) for name, (_, kind, _) in COLUMNS.items()])
     )

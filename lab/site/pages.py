@@ -145,6 +145,7 @@ def ledgers(book: Book) -> list[Page]:
                 description=f"Part {number} of {len(parts)} of the runs under {shelf.contract.name}, best score first.",
                 context={"shelf": shelf, "number": number, "n_parts": len(parts), "rows": rows},
                 nav="/ledger/",
+                key=(len(parts), tuple(map(id, rows))),
             )
             for number, rows in enumerate(parts, 1)
         ]

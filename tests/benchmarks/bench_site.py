@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_site.py [--json FILE] [--beside N ...] [--turns N] [--sizes N ...] [--sorted N]
 
-Any part may be left out: `--beside` or `--sizes` without numbers, `--sorted 0`. The content is a generated ledger:
+Any part may be left out: `--beside` or `--sizes` without numbers, `--sorted 0`; it stays in the file as it was measured
+before on a machine like this one. The content is a generated ledger:
 every value is made up, every record has the fields of a real one. The builders (`builders`) start from an empty cache,
 in turns; the two others are installed into an environment that is thrown away, unless `--others` names one. A builder
 that needs more than two minutes is ended, and one that is not installed is left out; the file says so. Processor time,
@@ -177,6 +178,12 @@ def main() -> None:
             _tell(curve[-1:])
         sort = sorting(place, options.sorted) if options.sorted else None
         _tell([sort] if sort else [])
+    before = _before(options.json)
+    rows, curve = rows or before.get("rows", []), curve or before.get("growth", [])
+    sort = before.get("sorting") if not options.sorted else sort
+    versions = versions or {
+        name: text for name, text in before.get("versions", {}).items() if name in (*OTHERS, "markdown")
+    }
     table = {
         "schema": "lab.benchmark/1",
         "name": "site",
@@ -193,6 +200,14 @@ def main() -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _before(path: Path | None) -> dict[str, Any]:
+    """What the file says that is about to be written, if it was measured on a machine like this one."""
+    if path is None or not path.is_file():
+        return {}
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return told if told.get("machine") == custody.machine() else {}
 
 
 def _tell(rows: list[dict[str, Any]]) -> None:
