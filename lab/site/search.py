@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -28,9 +28,9 @@ from lab.site.data import Content, Seal
 FOLDER = "pagefind/"
 MARK = b"data-pagefind-body"
 TIME_LIMIT_S = 300
-_ENTRY, _SAID = "pagefind-entry.json", "said"
+_ENTRY = "pagefind-entry.json"
 _PAUSE_S = 0.005
-_MADE_BY = f"pagefind {version('pagefind')}, page by page" if find_spec("pagefind") else ""
+_MADE_BY = f"pagefind {version('pagefind')}, page by page, files as answered" if find_spec("pagefind") else ""
 _NEEDED = ("pagefind.js", "pagefind-worker.js", _ENTRY, "wasm.en.pagefind", "wasm.unknown.pagefind")
 _BUILT_IN = re.compile(rb"/(?:home|root|Users|work|tmp|opt)/[\w.-]+/")
 _KINDS = (".pf_meta", ".pf_index", ".pf_fragment")
@@ -71,10 +71,10 @@ def making(tree: Mapping[str, Content | Seal], cache: Path) -> Iterator[Callable
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-        orders = _orders(pages, Path(scratch, "index").resolve())
-        process = _begin(orders, Path(scratch))
+        said = Path(scratch, "said")
+        process = _begin(pages, said)
         try:
-            yield partial(_end, process, len(orders), Path(scratch, "index"), kept)
+            yield partial(_end, process, len(pages) + 2, said, kept)
         finally:
             process.kill()
             process.communicate()
@@ -84,26 +84,22 @@ def _files(kept: Path) -> dict[str, Content]:
     found: dict[str, Content] = {}
     for path in sorted(kept.rglob("*")):
         name = path.relative_to(kept).as_posix()
-        if path.is_file() and (name in _NEEDED or path.suffix in _KINDS):
+        if path.is_file():
             found[f"{FOLDER}{name}"] = path
     return found
 
 
-def _orders(pages: Mapping[str, bytes], out: Path) -> list[dict[str, Any]]:
-    orders: list[dict[str, Any]] = [{"type": "NewIndex", "config": {}}]
-    for name, html in pages.items():
-        orders.append(
-            {"type": "AddFile", "index_id": 0, "file_path": name, "url": None, "file_contents": html.decode()}
-        )
-    return [*orders, {"type": "WriteFiles", "index_id": 0, "output_path": str(out)}]
-
-
-def _begin(orders: Sequence[Mapping[str, Any]], scratch: Path) -> subprocess.Popen[bytes]:
+def _begin(pages: Mapping[str, bytes], said: Path) -> subprocess.Popen[bytes]:
     """pagefind at its work; it is handed pages one by one, since a folder's order is another on every file system."""
     from pagefind_bin import get_executable  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    with (scratch / _SAID).open("wb") as said:
-        process = subprocess.Popen([get_executable(), "--service"], stdin=subprocess.PIPE, stdout=said, stderr=said)
+    orders: list[dict[str, Any]] = [{"type": "NewIndex", "config": {}}]
+    for name, html in pages.items():
+        page = {"file_path": name, "url": None, "file_contents": html.decode()}
+        orders.append({"type": "AddFile", "index_id": 0, **page})
+    orders.append({"type": "GetFiles", "index_id": 0})
+    with said.open("wb") as out:
+        process = subprocess.Popen([get_executable(), "--service"], stdin=subprocess.PIPE, stdout=out, stderr=out)
     assert process.stdin is not None
     with suppress(BrokenPipeError):
         for number, order in enumerate(orders, 1):
@@ -113,21 +109,29 @@ def _begin(orders: Sequence[Mapping[str, Any]], scratch: Path) -> subprocess.Pop
     return process
 
 
-def _end(process: subprocess.Popen[bytes], count: int, out: Path, kept: Path) -> dict[str, Content]:
-    """The files, once pagefind has answered as many orders as it was given; it would drop some at the end of input."""
+def _end(process: subprocess.Popen[bytes], count: int, said: Path, kept: Path) -> dict[str, Content]:
+    """The files, once pagefind has answered as many orders as it was given; it would drop some at the end of input.
+
+    The last answer holds them: what pagefind writes to disk itself may not be there yet when it says so.
+    """
     before, answers = time.monotonic(), b""
     while process.poll() is None and answers.count(b",") < count and time.monotonic() - before < TIME_LIMIT_S:
         time.sleep(_PAUSE_S)
-        answers = out.with_name(_SAID).read_bytes()
+        answers = said.read_bytes()
     found = [_answer(text) for text in answers.split(b",") if text]
     wrong = [str(answer) for answer in found if answer.get("type") == "Error"]
-    if wrong or len(found) < count or not (out / _ENTRY).is_file():
-        said = wrong[0] if wrong else f"{len(found)} answers to {count} orders"
-        raise SiteError("search index", expected="pagefind to index the pages", found=said[:300])
-    for path in out.glob("wasm.*.pagefind"):
-        path.write_bytes(_without_paths(path.read_bytes()))
+    files = {file["path"]: base64.b64decode(file["content"]) for file in found[-1].get("files", ())} if found else {}
+    if wrong or len(found) < count or _ENTRY not in files:
+        what = wrong[0] if wrong else f"{len(found)} answers to {count} orders, {len(files)} files"
+        raise SiteError("search index", expected="pagefind to index the pages", found=what[:300])
+    draft = said.with_name("index")
+    for name, content in files.items():
+        if name in _NEEDED or name.endswith(_KINDS):
+            path = draft / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_without_paths(content) if name.startswith("wasm.") else content)
     if not kept.is_dir():
-        out.rename(kept)
+        draft.rename(kept)
     return _files(kept)
 
 
