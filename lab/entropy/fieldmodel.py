@@ -37,12 +37,12 @@ from lab.entropy.mixing import (
     taught,
     train,
 )
-from lab.entropy.models import ALPHABET, Integers, alphabet_of, finished, read_alphabet
+from lab.entropy.models import ALPHABET, MOST_VALUES, Integers, alphabet_of, finished, read_alphabet
 
 CONTEXTS = 20
 INPUTS = 2 * CONTEXTS + 1
 SETS = 3
-KINDS = 10  # whether a code stays, and the bits of one that does not
+KINDS = 1 + (MOST_VALUES - 1).bit_length()  # whether a code stays, and the bits of one that does not
 ROOM = 64  # planes and states of the surroundings that choose weights
 
 

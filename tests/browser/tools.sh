@@ -7,8 +7,12 @@ folder=$1 python=$2
 axe=axe-core@4.14.1 vnu=vnu-jar@26.9.27
 
 browser() { command -v chromium || command -v google-chrome; }
-if ! { browser && command -v java && command -v npm; } > /dev/null; then
-  { apt-get update -q && apt-get install -q -y --no-install-recommends chromium default-jre-headless npm; } >&2 || true
+missing=()  # only what is not here: Debian's npm does not stand beside another Node.js
+browser > /dev/null || missing+=(chromium)
+command -v java > /dev/null || missing+=(default-jre-headless)
+command -v npm > /dev/null || missing+=(npm)
+if ((${#missing[@]})); then
+  { apt-get update -q && apt-get install -q -y --no-install-recommends "${missing[@]}"; } >&2 || true
 fi
 browser > /dev/null || { echo "NO BROWSER: chromium is not here and apt-get could not install it; nothing was looked at" >&2; exit 1; }
 "$python" -c 'import playwright' 2> /dev/null ||

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lab.entropy.contextmodels import Mixing
-from lab.entropy.fieldmodel import FieldMixing
+from lab.entropy.fieldmodel import KINDS, FieldMixing
+from lab.entropy.models import MOST_VALUES
 from lab.entropy.streams import Stream
 from lab.errors import BitstreamError
 
@@ -70,3 +71,16 @@ def test_a_stream_of_fields_that_is_cut_short_is_refused() -> None:
 def test_symbols_that_fill_no_field_are_refused() -> None:
     with pytest.raises(ValueError, match="7 symbols for fields of 4"):
         Stream(model=FieldMixing(grid=(2, 2, 1))).encode(np.arange(7))
+
+
+@pytest.mark.parametrize("size", [2, 512, 513, 600, MOST_VALUES])
+def test_alphabets_of_every_size_come_back(size: int) -> None:
+    """Weights are laid out for as many bits as an alphabet may have: kernels do not look where they write."""
+    values = np.random.default_rng(size).integers(0, size, 400)
+    values[:2] = 0, size - 1
+    stream = Stream(model=FieldMixing(grid=(1, 2, 2)))
+    assert np.array_equal(stream.decode(stream.encode(values).payload, len(values)), values)
+
+
+def test_weights_have_room_for_the_bits_of_the_largest_alphabet() -> None:
+    assert 1 + (MOST_VALUES - 1).bit_length() == KINDS
