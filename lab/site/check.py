@@ -14,8 +14,9 @@ from lab import custody, shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
 from lab.site import leaks
 from lab.site.data import Content, File, Seal, read
-from lab.site.former import Away, Former, Seen, Sign, signs
+from lab.site.former import Away, Former, Seen, signs
 from lab.site.held import Held, Lines
+from lab.site.kept import Look
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
@@ -34,7 +35,7 @@ class Checked:
     files: Mapping[str, File]
     seen: Mapping[str, Seen]
     leads: frozenset[str]
-    signs: Mapping[str, Sign | None]
+    signs: Mapping[str, Look | None]
     changed: frozenset[str]
     gone: frozenset[str]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.site.data import Content, File, Late, Seal
+from lab.site.kept import Look, look
 from lab.site.leaks import Gate
 
-Sign = tuple[int, int, int, int]
 Away = tuple[str, str, str]  # link, path and anchor of a link into another page
 
 
@@ -35,9 +35,9 @@ class Former:
     files: Mapping[str, File] = field(default_factory=dict)
     pages: Mapping[str, Seen] = field(default_factory=dict)
     leads: frozenset[str] = frozenset()
-    signs: Mapping[str, Sign | None] = field(default_factory=dict)
+    signs: Mapping[str, Look | None] = field(default_factory=dict)
 
-    def unchanged(self, tree: Mapping[str, Content | Seal], signs: Mapping[str, Sign | None], gate: Gate) -> list[str]:
+    def unchanged(self, tree: Mapping[str, Content | Seal], signs: Mapping[str, Look | None], gate: Gate) -> list[str]:
         """The files of a new tree that are as they were; none where a file is gone that a page may lead to.
 
         Args:
@@ -52,7 +52,7 @@ class Former:
         content = self.tree.get(name)
         return content if isinstance(content, bytes) and gate == self.gate else b""
 
-    def _same(self, name: str, content: Content | Seal, signs: Mapping[str, Sign | None]) -> bool:
+    def _same(self, name: str, content: Content | Seal, signs: Mapping[str, Look | None]) -> bool:
         before = self.tree[name]
         if isinstance(content, Late):
             return content.key is not None and isinstance(before, Late) and before.key == content.key
@@ -61,15 +61,6 @@ class Former:
         return isinstance(content, bytes) and before == content
 
 
-def signs(tree: Mapping[str, Content | Seal]) -> dict[str, Sign | None]:
-    """What the file system says of the files that stand on disk: size, inode, times of writing and of any change."""
-    return {name: sign(content) for name, content in tree.items() if isinstance(content, Path)}
-
-
-def sign(path: Path) -> Sign | None:
-    """Size, inode, and times of a file; None where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+def signs(tree: Mapping[str, Content | Seal]) -> dict[str, Look | None]:
+    """How the files look that stand on disk."""
+    return {name: look(str(content)) for name, content in tree.items() if isinstance(content, Path)}

@@ -76,53 +76,71 @@ class Twin:
 
     After a swap the old tree becomes the twin and is brought up to date, so that the next draft begins where the target
     stands. Files of the two are the same files on disk, and each is written as a new one, never over an old one. Where
-    anything went wrong there is no twin, and the next draft is a whole tree.
+    anything went wrong, or another builder put its tree there, there is no twin, and the next draft is a whole tree.
     """
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self._folder: Path | None = None
         self._open: Path | None = None
+        self._own: int | None = None  # which folder it is
+        self._left: int | None = None  # which folder the target was when it was put there
         self._changed: set[str] = set()
 
     @property
     def stands(self) -> bool:
-        """Is it equal to the target, so that only differences need to be put?"""
-        return self._folder is not None
+        """Is it equal to the target? Not once another hand was at one of them."""
+        return (
+            self._folder is not None
+            and _which(self._folder) == self._own
+            and self._left is not None
+            and _which(self._target) == self._left
+        )
+
+    @property
+    def begun(self) -> bool:
+        """Did the open draft begin as the target stands, so that only differences need to be put?"""
+        return self._open is not None
 
     def stand(self) -> None:
         """Make it from nothing where there is none; there is none afterwards where the disk refuses it."""
-        if self._folder is not None or not self._target.is_dir():
+        if self.stands or self._left is None or _which(self._target) != self._left:
             return
+        self.close()
         folder = _beside(self._target)
         try:
             shutil.copytree(self._target, folder, copy_function=_link, dirs_exist_ok=True)
-            self._folder = folder
+            self._folder, self._own = folder, _which(folder)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def draft(self) -> Iterator[Put]:
-        """As `draft` of this module; where the twin stands, what is not put stays, and `changed` must be told the rest.
+        """As `draft` of this module; where it has `begun`, what is not put stays, and `changed` must be told the rest.
 
         Raises:
             SiteError: the target cannot be written.
         """
-        if self._folder is None:
+        if not self.stands:
+            self.close()
             with draft(self._target) as put:
                 yield put
+            self._left = _which(self._target)
             return
+        assert self._folder is not None
         folder, self._folder, self._changed, self._open = self._folder, None, set(), self._folder
         try:
             yield partial(_replace, self._target, folder)
+            is_ours = _which(self._target) == self._left
             try:
                 _exchange(folder, self._target)
             except OSError as error:
                 raise _unwritable(self._target, error) from None
+            self._left = _which(self._target)
             with suppress(OSError):
-                for name in self._changed:
+                for name in self._changed if is_ours else ():
                     _follow(self._target / name, folder / name)
-                self._folder = folder
+                self._folder, self._own = (folder, _which(folder)) if is_ours else (None, None)
         finally:
             self._open = None
             if self._folder is None:
@@ -199,6 +217,14 @@ def _follow(source: Path, path: Path) -> None:
     else:
         with suppress(OSError):
             path.parent.rmdir()  # where nothing else is in it
+
+
+def _which(folder: Path) -> int | None:
+    """What tells a folder from another one that takes its place; None where there is none."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 def _link(source: str, path: str) -> None:

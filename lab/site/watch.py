@@ -38,11 +38,11 @@ class Memory:
         Raises:
             LabError: something does not hold, or the site cannot be written; the former tree stands, and is kept.
         """
-        if not self.twin.stands:
-            self.former = Former()
-        elif gate == self.former.gate:  # which has let all pass that did not change
-            gate = replace(gate, memory=None)
         with self.twin.draft() as put:
+            if not self.twin.begun:
+                self.former = Former()
+            elif gate == self.former.gate:  # which has let all pass that did not change
+                gate = replace(gate, memory=None)
             checked = check.check(tree, gate, put, self.former, further)
             self.twin.changed(checked.changed, checked.gone)
         self.former = Former(

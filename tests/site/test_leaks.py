@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab.errors import LeakFound
-from lab.site import check, publish, rules, sieve
+from lab.site import check, leaks, publish, rules, sieve
 from lab.site.leaks import Finding, Gate
 
 LETTERS, DIGITS, HEX = string.ascii_letters, string.digits, "0123456789abcdef"
@@ -304,6 +304,7 @@ def test_of_a_text_that_grew_all_that_is_new_is_looked_at() -> None:
             after = "\n".join([*lines[:at], planted, *lines[at:]]).encode()
             whole = Gate().watch().look("data/a.json", after, "0" * 64)
             assert Gate().watch().look("data/a.json", after, "0" * 64, before) == whole
+            assert len(leaks._between(before, after)[1]) < 5 * leaks._STEP < len(after) / 3
     for start in (0, 10, 2_000):  # lines that went away bring others together
         after = "\n".join([*lines[:start], *lines[start + 7 :]]).encode()
         assert Gate().watch().look("data/a.json", after, "0" * 64, before) == []

@@ -153,7 +153,7 @@ def changes(site: Site, best: str, child: str) -> list[Callable[[], Any]]:
 
 def test_what_is_refused_leaves_the_old_site_and_is_forgotten_once_it_is_mended(site: Site) -> None:
     site.build()
-    before = publish.differences({}, site.out)
+    before = site.memory.former.files
     prose = builder.SOURCE / "pages" / "writing.md"
     text = prose.read_text(encoding="utf-8")
     child = site.record(0.02, run_of(site, "av1-grid-crf30"), verdict="rejected")
@@ -161,7 +161,7 @@ def test_what_is_refused_leaves_the_old_site_and_is_forgotten_once_it_is_mended(
         prose.write_text(broken, encoding="utf-8")
         with pytest.raises(LabError):
             site.build()
-        assert publish.differences({}, site.out) == before
+        assert publish.differences(before, site.out) == []
         assert not (site.out / "runs" / shelf.NAME / child).exists()
         site.memory.rest()
     prose.write_text(text, encoding="utf-8")
@@ -198,6 +198,30 @@ def test_a_site_that_cannot_be_written_is_written_whole_afterwards(site: Site, m
 
 def refuse(*_: Any, **__: Any) -> None:
     raise OSError(28, "the disk is full")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_tree_that_another_builder_put_there_is_replaced_whole(site: Site, apart: bool) -> None:
+    """From another process, which leaves the tree beside the site, or from this one, which sweeps it away."""
+    site.build()
+    site.build()
+    writing = builder.SOURCE / "pages" / "writing.md"
+    text = writing.read_text(encoding="utf-8")
+    writing.write_text(text.replace("\n\n", "\n\nWords of another builder.\n\n", 1), encoding="utf-8")
+    process = os.fork() if apart else 0
+    if not process:
+        try:
+            builder.build(site.made.ledgers, told, site.out)
+        finally:
+            if apart:
+                os._exit(0)
+    else:
+        os.waitpid(process, 0)
+    assert "Words of another" in (site.out / "writing" / "index.html").read_text(encoding="utf-8")
+    writing.write_text(text, encoding="utf-8")
+    for _ in range(2):  # the second begins with what the first left beside
+        site.record(0.02, run_of(site, "av1-grid-crf30"), verdict="rejected")
+        site.build()
 
 
 def test_the_two_trees_share_files_until_one_of_them_changes(site: Site) -> None:
