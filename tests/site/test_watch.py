@@ -290,9 +290,9 @@ def test_the_command_builds_again_after_a_change_and_leaves_nothing_beside_the_s
 @pytest.mark.slow
 def test_kills_while_it_builds_again_leave_the_old_site_or_the_new_one(site: Site) -> None:
     """kill -9 at random points of a second build in the same process; the next builder clears what was left beside."""
-    chance, done = random.Random(4), 0
+    chance, done, took = random.Random(4), 0, 0.0
     parent = run_of(site, "av1-grid-crf30")
-    for _ in range(40):
+    for kill in range(41):  # the first child comes to its end, and tells how long that takes here
         site.build()
         old = {name: one.sha256 for name, one in site.memory.former.files.items()}
         child = site.record(0.02 + chance.random() / 100, parent, verdict="rejected")
@@ -304,9 +304,12 @@ def test_kills_while_it_builds_again_leave_the_old_site_or_the_new_one(site: Sit
             builder.build(site.made.ledgers, told, site.out, memory=site.memory)
             os._exit(0)
         os.read(ready, 1)
-        time.sleep(chance.random() * 0.6)
-        os.kill(process, signal.SIGKILL)
+        started = time.monotonic()
+        if kill:
+            time.sleep(took * 1.3 * chance.random())
+            os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
+        took = took or time.monotonic() - started
         is_new = (site.out / "runs" / shelf.NAME / child).exists()
         expected = {name: one.sha256 for name, one in new.items()} if is_new else old
         found = {
@@ -315,7 +318,7 @@ def test_kills_while_it_builds_again_leave_the_old_site_or_the_new_one(site: Sit
             if path.is_file()
         }
         assert found == expected
-        done += is_new
+        done += is_new and kill > 0
         site.memory.close()
         site.memory = watch.Memory(publish.Twin(site.out))
     print(f"40 kills, {done} finished swaps among them")
