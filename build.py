@@ -35,6 +35,7 @@ from lab.site import (
     book,
     check,
     clips,
+    compiled,
     data,
     deploy,
     host,
@@ -53,6 +54,7 @@ from lab.site import (
 
 ROOT = Path(__file__).resolve().parent
 TEMPLATES, SOURCE, CACHE = ROOT / "templates", ROOT / "site_src", ROOT / ".cache" / "site"
+COMPILED = ROOT / ".cache" / "compiled"
 
 
 def arguments() -> argparse.Namespace:
@@ -89,6 +91,7 @@ def build(
         memory: what a builder that stays keeps; only what changed since its last build is made anew, in its place.
     """
     script = memory.shipped if memory and memory.shipped else interactive.script()
+    compiled.load(COMPILED)
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
     shelves = intake.load(SOURCE, ledgers, redactor, memory.records if memory else None)
@@ -100,6 +103,7 @@ def build(
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
     planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)
     tree = render.render(planned, TEMPLATES)
+    compiled.keep(COMPILED)
     with search.making(tree, CACHE) as index:
         if memory:
             return memory.publish(tree, guard, index), planned

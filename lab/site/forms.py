@@ -7,11 +7,10 @@ own for a text that is joined to others at once: a long site prints millions of 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 from jinja2 import compiler, nodes, runtime
-from jinja2.bccache import Bucket
 from jinja2.utils import missing
 from markupsafe import Markup, escape
 from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
@@ -104,21 +103,6 @@ class Values(runtime.Context):
         named.pop("_block_vars", None)
         named.pop("_loop_vars", None)
         return called(*arguments, **named)
-
-
-class Compiled(jinja2.BytecodeCache):
-    """Compiled templates of this process; jinja2 asks for them by their name and the digest of their text."""
-
-    _known: ClassVar[dict[str, bytes]] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Give a template its code, where the same text was compiled before."""
-        if bucket.key + bucket.checksum in self._known:
-            bucket.bytecode_from_string(self._known[bucket.key + bucket.checksum])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep the code of a template."""
-        self._known[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
 
 
 class Forms(jinja2.Environment):

@@ -11,7 +11,7 @@ import tomllib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from itertools import count, pairwise
 from pathlib import Path
 from types import CodeType
@@ -25,7 +25,7 @@ from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
 from lab.errors import LabError, SiteError
-from lab.site import cite, maths, sanitize, throughput
+from lab.site import cite, compiled, maths, sanitize, throughput
 from lab.site.book import Board, Book, Entry
 from lab.site.cite import Citation, Cited, NoRunYet
 from lab.site.coding import Coding
@@ -225,7 +225,7 @@ def render(document: Document, desk: Desk) -> Rendered:
         "site": desk.book.site,
     }
     try:
-        text = jinja2.Template.from_code(_environment(), _code(document.body, document.where), names).render()
+        text = jinja2.Template.from_code(_environment(), _code(document), names).render()
     except NoRunYet as missing:
         return Rendered(document=document, html=Markup(), waits_for=(missing.recipe,))
     except (jinja2.TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, LabError) as error:
@@ -234,6 +234,11 @@ def render(document: Document, desk: Desk) -> Rendered:
     html = _TABLES.sub(_numbered(), html).replace("</table>", "</table></div>")
     html = html.replace("<pre>", '<pre tabindex="0">')
     return Rendered(document=document, html=desk.fill(html), cited=tuple(desk.cited.values()))
+
+
+def _code(document: Document) -> CodeType:
+    body, where = document.body, document.where
+    return compiled.code(lambda: _environment().compile(body, where, where), "prose", where, body)
 
 
 @cache
@@ -248,12 +253,6 @@ def _environment() -> jinja2.Environment:
     found = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=slot, autoescape=False)
     found.filters.update(cite.FILTERS)
     return found
-
-
-@lru_cache(maxsize=1 << 9)
-def _code(body: str, where: str) -> CodeType:
-    """A text compiled, once in the life of a process."""
-    return _environment().compile(body, where, where)
 
 
 def glossary_terms(document: Document) -> dict[str, str]:

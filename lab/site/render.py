@@ -13,12 +13,12 @@ from markupsafe import Markup
 
 from lab import custody
 from lab.errors import SiteError
-from lab.site import bundle, captions, details, feeds, figures, laws, readers, sanitize
+from lab.site import bundle, captions, compiled, details, feeds, figures, laws, readers, sanitize
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import LINKS, Content, Late, Seal
-from lab.site.forms import Compiled, Forms
+from lab.site.forms import Forms
 from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
@@ -36,7 +36,7 @@ def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environmen
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        bytecode_cache=Compiled(),
+        bytecode_cache=compiled.Templates(),
     )
     formats = ("score", "full", "byte_count", "size", "signed", "signed_bytes", "percent", "scientific", "seconds")
     found.filters.update({name: getattr(show, name) for name in (*formats, "plain", "short_digest", "date")})
