@@ -95,8 +95,9 @@ def build(
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
     shelves = intake.load(SOURCE, ledgers, redactor, memory.records if memory else None)
-    make = partial(tables.files, shelves, parquet=True)
-    tabled = make if memory else shares.beside(make)  # a process that goes takes with it what it made once
+    # a process that goes takes with it what it made once
+    tabled = tables.begun(shelves) if memory else tables.begun(shelves, shares.beside)
+    guard.ready()
     if memory:
         memory.shipped = script
     media = clips.prepare(shelves, CACHE, monitor)

@@ -35,31 +35,47 @@ def spread(
     items: Sequence[Item],
     count: int | None = None,
     cost: Callable[[Item], float] = lambda _: 1.0,
+    turns: int = 1,
 ) -> list[Result]:
     """`work` of consecutive shares of `items`, in their order; what it gives must survive a pickle.
 
     Args:
         count: number of processes, this one among them; None decides by the machine. Few items stay in this one.
         cost: how long an item takes beside others; shares take about as long as each other.
+        turns: shares for each process, at most 64. A process that is done with one takes the next that nobody has, so
+            that one which others keep from its work holds up nobody.
     """
     count = (count or processes()) if len(items) >= LEAST and hasattr(os, "fork") else 1
+    n_shares = count * turns if count > 1 else 1
     sums = list(accumulate(map(cost, items), initial=0.0))
-    cuts = [0, *(bisect_left(sums, sums[-1] * i / count) for i in range(1, count)), len(items)]
+    cuts = [0, *(bisect_left(sums, sums[-1] * i / n_shares) for i in range(1, n_shares)), len(items)]
     shares = [items[a:b] for a, b in pairwise(cuts)]
+    tickets, writing = os.pipe()
+    os.write(writing, bytes(range(count, n_shares)))
+    os.close(writing)
+
+    def mine(number: int) -> dict[int, Result]:
+        """The first share of this process and those that it came to take, by their numbers."""
+        done = {number: work(shares[number])}
+        while ticket := os.read(tickets, 1):
+            done[ticket[0]] = work(shares[ticket[0]])
+        return done
+
     gc.freeze()
     waiting: list[tuple[int, int]] = []
     try:
-        waiting += [_start(partial(work, share)) for share in shares[1:]]
-        done = [work(shares[0])]
-        for share in shares[1:]:
-            done.append(_end(*waiting.pop(0), partial(work, share)))
+        waiting += [_start(partial(mine, number)) for number in range(1, count)]
+        done = mine(0)
+        while waiting:
+            done |= _end(*waiting.pop(0), dict)
+        return [done[number] if number in done else work(share) for number, share in enumerate(shares)]
     finally:
+        os.close(tickets)
         for process, pipe in waiting:  # something failed here: nobody waits for what they do
             os.kill(process, signal.SIGKILL)
             os.close(pipe)
             os.waitpid(process, 0)
         gc.unfreeze()
-    return done
 
 
 def beside(work: Callable[[], Result]) -> Callable[[], Result]:

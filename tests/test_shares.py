@@ -26,6 +26,38 @@ def test_shares_come_back_in_order_whatever_the_number_of_processes(count: int) 
     assert [n for share in done for n in share] == squares(items)
 
 
+def test_a_process_that_is_done_takes_what_nobody_has_yet(tmp_path: Path) -> None:
+    parent, items = os.getpid(), list(range(1000))
+
+    def work(some: Sequence[int]) -> tuple[int, list[int]]:
+        if os.getpid() != parent:
+            while len(list(tmp_path.iterdir())) < 7:  # until all others are done
+                time.sleep(0.01)
+        else:
+            (tmp_path / str(some[0])).touch()
+        return os.getpid(), squares(some)
+
+    done = shares.spread(work, items, 2, turns=4)
+    assert [process == parent for process, _ in done] == [True, False, *[True] * 6]
+    assert [n for _, some in done for n in some] == squares(items)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_what_a_worker_that_is_killed_in_a_later_turn_did_is_done_again(last: bool) -> None:
+    parent, items = os.getpid(), list(range(1000))
+
+    def work(some: Sequence[int]) -> list[int]:
+        if os.getpid() != parent and (not last or some[-1] == items[-1] or some[0] > 500):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.getpid() == parent:
+            time.sleep(0.02)
+        return squares(some)
+
+    done = shares.spread(work, items, 2, turns=8)
+    assert len(done) == 16
+    assert [n for share in done for n in share] == squares(items)
+
+
 def test_few_items_stay_in_this_process() -> None:
     assert shares.spread(lambda some: os.getpid(), [1, 2, 3], 2) == [os.getpid()]
 

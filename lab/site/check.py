@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from html import unescape
@@ -20,6 +20,7 @@ from lab.site.kept import Look
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
+_TURNS = 16  # shares for each process
 _OTHER, _AS_A_PAGE = 0.3, 40_000  # of a page: another file, and how many of its bytes take as long again
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
@@ -57,14 +58,13 @@ class Checked:
 
 @dataclass(slots=True)
 class _Share:
-    """What one process found in its files. `leads`: paths that pages lead to; `alike`: sets of ids that came before."""
+    """What was found in some files. `leads`: paths that pages lead to and that did not come before."""
 
     files: dict[str, File] = field(default_factory=dict)
     pages: dict[str, Seen] = field(default_factory=dict)
     hits: list[leaks.Finding] = field(default_factory=list)
     clean: set[str] = field(default_factory=set)
     leads: set[str] = field(default_factory=set)
-    alike: dict[frozenset[str], frozenset[str]] = field(default_factory=dict)
 
 
 def check(
@@ -88,22 +88,20 @@ def check(
     """
     _countable(tree)
     gate = gate or leaks.Gate()
-    watch = gate.watch()
     signed = {} if former is None else signs(tree)
     before = former or Former()
     same = dict.fromkeys(before.unchanged(tree, signed, gate))
     whole = {name: content for name, content in tree.items() if not isinstance(content, Seal) and name not in same}
-    put = partial(_put, place, before.files) if place else None
-    former_text = partial(before.text, gate=gate)
+    desk = _Desk(gate.watch(), partial(_put, place, before.files) if place else None, partial(before.text, gate=gate))
     found = shares.spread(
-        lambda some: _read(some, whole, tree.keys(), watch, put, former_text), list(whole), cost=partial(_cost, whole)
+        lambda some: desk.read(some, whole, tree), list(whole), cost=partial(_cost, whole), turns=_TURNS
     )
     more = further() if further else {}
-    found.append(_read(list(more), more, tree.keys(), watch, put))
+    found.append(desk.read(list(more), more, tree))
     _countable(tree := dict(sorted({**tree, **more}.items())))
     files = {name: before.files[name] for name in same} | {n: one for share in found for n, one in share.files.items()}
     last = {name: content.make(files) for name, content in tree.items() if isinstance(content, Seal)}
-    found.append(_read(list(last), last, tree.keys(), watch, put))
+    found.append(desk.read(list(last), last, tree))
     files |= found[-1].files
     seen = {name: before.pages[name] for name in same if name in before.pages}
     seen |= {name: page for share in found for name, page in share.pages.items()}
@@ -153,64 +151,63 @@ def _cost(tree: Mapping[str, Content], name: str) -> float:
     )
 
 
-def _read(
-    names: Sequence[str],
-    tree: Mapping[str, Content],
-    known: Collection[str],
-    watch: leaks.Watch,
-    put: Callable[[str, bytes, str], Any] | None,
-    former: Callable[[str], bytes] = lambda _: b"",
-) -> _Share:
-    """Each of some files: read, checked by itself, looked at for leaks, put into its place.
+class _Desk:
+    """Where files are read one by one: each checked by itself, looked at for leaks, put into its place.
 
-    Args:
-        known: every path of the whole tree.
-        former: a file as it was when it was looked at last, empty where that is not known.
+    What came before is remembered: lines, sets of ids, links that were followed. Every process has a desk of its own.
     """
-    share = _Share(hits=watch.names(names))
-    sound: dict[str, set[str]] = {}
-    lines = Lines()
-    for name in names:
-        content = read(tree[name])
-        if name.endswith(".html"):
-            way = "../" * name.count("/")
-            share.pages[name] = _page(name, lines.look(content), known, share, sound.setdefault(way, set()))
-        digest = custody.sha256_bytes(content)
-        share.hits += watch.look(name, content, digest, former(name))
-        share.files[name] = File(len(content), digest, put(name, content, digest) if put else None)
-    share.clean = watch.fresh
-    return share
 
+    def __init__(
+        self,
+        watch: leaks.Watch,
+        put: Callable[[str, bytes, str], Any] | None,
+        former: Callable[[str], bytes],
+    ) -> None:
+        """Take what looks for leaks, what puts a file, and what gives a file as it was when it was looked at last."""
+        self._watch, self._put, self._former = watch, put, former
+        self._lines = Lines()
+        self._alike: dict[frozenset[str], frozenset[str]] = {}
+        self._sound: dict[str, set[str]] = {}  # links that were followed from pages, by their way from the root
 
-def _page(name: str, held: Held, known: Collection[str], share: _Share, sound: set[str]) -> Seen:
-    """What is in a page that holds no inline script, handler or style, every id once, and links that lead somewhere.
+    def read(self, names: Sequence[str], tree: Mapping[str, Content], known: Container[str]) -> _Share:
+        """Some files of a tree; `known` are the paths of all of it."""
+        share = _Share(hits=self._watch.names(names))
+        for name in names:
+            content = read(tree[name])
+            if name.endswith(".html"):
+                share.pages[name] = self._page(name, self._lines.look(content), known, share.leads)
+            digest = custody.sha256_bytes(content)
+            share.hits += self._watch.look(name, content, digest, self._former(name))
+            share.files[name] = File(len(content), digest, self._put(name, content, digest) if self._put else None)
+        share.clean = self._watch.taken()
+        return share
 
-    Args:
-        sound: links that were followed from a page of the same depth, by the way from the root.
-    """
-    if held.inline:
-        raise SiteError(name, expected="no inline script, handler or style", found=held.inline)
-    ids = _anchors(name, held.ids)
-    ids = share.alike.setdefault(ids, ids)
-    links = set(held.links)
-    away: list[Away] = []
-    up = "../" * name.count("/")
-    for link in links - sound:
-        target, _, fragment = (unescape(link) if "&" in link else link).partition("#")
-        if target.startswith(("https://", "http://", "mailto:")):
-            continue
-        path = _resolve(name, target) if target else name
-        if path not in known:
-            kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
-            raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
-        share.leads.add(path)
-        if fragment and path == name:
-            _lands(name, link, fragment, ids)
-        elif fragment and path.endswith(".html"):
-            away.append((link, path, fragment))
-        elif up and target.startswith(up):
-            sound.add(link)
-    return Seen(ids, len(links), tuple(away))
+    def _page(self, name: str, held: Held, known: Container[str], leads: set[str]) -> Seen:
+        """What is in a page: no inline script, handler or style, every id once, links that lead somewhere."""
+        if held.inline:
+            raise SiteError(name, expected="no inline script, handler or style", found=held.inline)
+        ids = _anchors(name, held.ids)
+        ids = self._alike.setdefault(ids, ids)
+        links = set(held.links)
+        away: list[Away] = []
+        up = "../" * name.count("/")
+        sound = self._sound.setdefault(up, set())
+        for link in links - sound:
+            target, _, fragment = (unescape(link) if "&" in link else link).partition("#")
+            if target.startswith(("https://", "http://", "mailto:")):
+                continue
+            path = _resolve(name, target) if target else name
+            if path not in known:
+                kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
+                raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")
+            leads.add(path)
+            if fragment and path == name:
+                _lands(name, link, fragment, ids)
+            elif fragment and path.endswith(".html"):
+                away.append((link, path, fragment))
+            elif up and target.startswith(up):
+                sound.add(link)
+        return Seen(ids, len(links), tuple(away))
 
 
 def _lands(name: str, link: str, fragment: str, ids: frozenset[str]) -> None:

@@ -63,8 +63,14 @@ class Gate:
 
     def watch(self) -> Watch:
         """A look at many files, with what is remembered of former ones; processes forked after it have one each."""
-        rules.detectors()
+        self.ready()
         return Watch(gate=self, clean=self._remembered())
+
+    def ready(self) -> sieve.Sieve:
+        """What every look goes through, made once in a process: a fifth of a second."""
+        rules.detectors()
+        names = tuple(n for n in self.names if len(n) >= SHORTEST_NAME and n.lower() not in COMMON_NAMES)
+        return sieve.of(names)
 
     def remember(self, clean: Set[str]) -> None:
         """Keep the marks of files that were found clean, beside those of former times."""
@@ -75,8 +81,7 @@ class Gate:
         """(number of the line from 1, rule) of every hit in a text."""
         for mark in self.declared:
             text = text.replace(mark, "") if mark else text
-        names = tuple(n for n in self.names if len(n) >= SHORTEST_NAME and n.lower() not in COMMON_NAMES)
-        yield from sieve.of(names).hits(text, kind)
+        yield from self.ready().hits(text, kind)
 
     def file(self, path: str, content: bytes) -> Iterator[Finding]:
         """Every hit in one file, whatever is remembered of it."""
@@ -111,16 +116,21 @@ class Gate:
 
 @dataclass(slots=True)
 class Watch:
-    """Files looked at one by one. `clean` are marks of files that need no look, `fresh` those found clean here."""
+    """Files looked at one by one. `clean` are marks of files that need no look, `fresh` those among them found here."""
 
     gate: Gate
-    clean: Set[str]
+    clean: set[str]
     fresh: set[str] = field(default_factory=set)
 
     def names(self, paths: Sequence[str]) -> list[Finding]:
         """Every hit in names of files."""
         found = self.gate.lines("\n".join(paths), "path")
         return [Finding(path="(a file name)", line=1, rule=rule) for _, rule in found]
+
+    def taken(self) -> set[str]:
+        """The marks that are fresh since this was asked last."""
+        taken, self.fresh = self.fresh, set()
+        return taken
 
     def look(self, path: str, content: bytes, digest: str, former: bytes = b"") -> list[Finding]:
         """Every hit in a file of this SHA-256, each once.
@@ -133,13 +143,14 @@ class Watch:
             return []
         end = path[path.rfind(".") :] if "." in path else ""  # how a file is read depends on how its name ends
         mark = custody.sha256_bytes(f"{digest}{end}".encode())
-        if mark in self.clean or mark in self.fresh:
+        if mark in self.clean:
             return []
         skipped, part = _between(former, content) if former and path.endswith(_LINED) else (0, content)
         found = list(dict.fromkeys(self.gate.file(path, part)))
         found = [replace(hit, line=hit.line + skipped) for hit in found] if skipped else found
         if not found:
             self.fresh.add(mark)
+            self.clean.add(mark)
         return found
 
 

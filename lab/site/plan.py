@@ -112,7 +112,7 @@ def make(
         made: files that this module must not make: the script of the interactive view, which comes out of its package.
         pack: zips the packets of runs, perhaps with a memory of former builds.
         space: how many files there may be.
-        tabled: what gives the ledgers as `tables.files` does, begun elsewhere; without it they are made here.
+        tabled: what gives the ledgers, as `tables.begun` does; without it they are made here, without Parquet.
     """
     media, files = _media(clips)
     files |= made or {}

@@ -5,11 +5,11 @@ The columns are those of `lab ledger export`; their values come from the public 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab import export
 from lab.site import data, sanitize
@@ -19,14 +19,12 @@ from lab.site.data import Content
 PARQUET = "ledger.parquet"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A run in the tables: its values by the columns of `lab.export.COLUMNS`, and its line of each text.
+Task = Callable[[], dict[str, Content]]
 
-    What was withheld is empty.
-    """
 
-    row: dict[str, Any]
+class Line(NamedTuple):
+    """A run as a line of each text."""
+
     csv: str
     json: str
 
@@ -38,10 +36,17 @@ def lines(shelf: Shelf) -> list[Line]:
 
 def _line(entry: Entry) -> Line:
     if "line" not in entry.made:
-        row = {name: _cell(entry.data, path) for name, path in _PATHS}
-        entry.made["line"] = Line(row=row, csv=sanitize.csv_line(row.values()), json=data.one_line(entry.data))
+        entry.made["line"] = Line(sanitize.csv_line(row(entry).values()), data.one_line(entry.data))
     line: Line = entry.made["line"]
     return line
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """A run by the columns of `lab.export.COLUMNS`, made once; what was withheld is empty."""
+    if "row" not in entry.made:
+        entry.made["row"] = {name: _cell(entry.data, path) for name, path in _PATHS}
+    made: dict[str, Any] = entry.made["row"]
+    return made
 
 
 _PATHS = [(name, path.split(".")) for name, (path, _, _) in export.COLUMNS.items()]
@@ -55,12 +60,22 @@ def _cell(record: Mapping[str, Any], path: Sequence[str]) -> Any:
     return " ".join(map(str, value)) if type(value) is list else value
 
 
-def files(book: Book, parquet: bool = False) -> dict[str, Content]:
-    """Every ledger as JSON and CSV, a long one in several files, and the schemas; as Parquet too where asked.
+def begun(book: Book, aside: Callable[[Task], Task] = lambda make: make) -> Task:
+    """What gives every ledger in all its forms.
+
+    Args:
+        aside: begins a task elsewhere and gives what waits for it, as `shares.beside` does; else they are done when
+            they are asked for.
 
     Raises:
         LedgerError: the package that writes Parquet is not installed.
     """
+    tasks = [aside(partial(make, book)) for make in (files, parquets)]
+    return lambda: {name: content for task in tasks for name, content in task().items()}
+
+
+def files(book: Book) -> dict[str, Content]:
+    """Every ledger as JSON and CSV, a long one in several files, and the schemas."""
     tree: dict[str, Content] = {
         f"data/{which}.schema.json": data.dump(export.json_schema(which)) for which in export.SCHEMAS
     }
@@ -71,9 +86,20 @@ def files(book: Book, parquet: bool = False) -> dict[str, Content]:
         head = sanitize.csv_line(export.COLUMNS)
         for number, part in enumerate(data.portions(line.csv for line in found), 1):
             tree[data.portion_name(f"{folder}/ledger.csv", number)] = ("\n".join([head, *part]) + "\n").encode()
-        if parquet and found:
-            tree[f"{folder}/{PARQUET}"] = as_parquet([line.row for line in found])
     return tree
+
+
+def parquets(book: Book) -> dict[str, Content]:
+    """Every ledger as Parquet.
+
+    Raises:
+        LedgerError: the package that writes Parquet is not installed.
+    """
+    return {
+        f"data/{shelf.contract.name}/{PARQUET}": as_parquet([row(entry) for entry in shelf.entries])
+        for shelf in book.shelves
+        if shelf.entries
+    }
 
 
 def as_parquet(flat: Sequence[dict[str, Any]]) -> bytes:
