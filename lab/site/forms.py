@@ -33,6 +33,17 @@ class Generator(compiler.CodeGenerator):
     A value is kept under a name of its own for as long as it takes to look at its kind; nothing else reads that name.
     """
 
+    def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:
+        """Several pieces in a row as one: each that a page yields goes through every template that it extends."""
+        if frame.buffer is not None or len(node.nodes) == 1:
+            super().visit_Output(node, frame)
+            return
+        frame.buffer = self.temporary_identifier()
+        self.writeline(f"{frame.buffer} = []")
+        super().visit_Output(node, frame)
+        self.writeline(f"yield concat({frame.buffer})")
+        frame.buffer = None
+
     def _output_child_pre(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
         if _is_shown(frame, finalize):
             self.write("(environment.escaped(_shown) if type(_shown := ")
@@ -113,6 +124,17 @@ class Forms(jinja2.Environment):
     shown = staticmethod(shown)
     escaped = staticmethod(escaped)
     quick = staticmethod(quick)
+
+    def __init__(self, **options: Any) -> None:
+        """As jinja2's own."""
+        super().__init__(**options)
+        self._ready: dict[str, jinja2.Template] = {}
+
+    def get_template(self, name: Any, *_: Any, **__: Any) -> jinja2.Template:
+        """A template by its name, looked for once: no page here has names of its own for it."""
+        if name not in self._ready:
+            self._ready[name] = super().get_template(name)
+        return self._ready[name]
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """The names that every template of the site knows; no template here has names of its own."""

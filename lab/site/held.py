@@ -8,7 +8,7 @@ leads from one line to the next is looked at whole, so that what is found does n
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lab.site.data import LINKS
 
@@ -23,9 +23,9 @@ def _valued(start: str, *ends: str) -> re.Pattern[str]:
 
 _DATA = "data-"
 _ID = _valued("id", "")
-_LINKS = (
-    _valued(_DATA, *(name.removeprefix(_DATA) for name in LINKS if name.startswith(_DATA))),
-    *(_valued(name, "") for name in LINKS if not name.startswith(_DATA)),
+_LINKS = (  # a pattern is tried where the text before it is
+    (_DATA.encode(), _valued(_DATA, *(name.removeprefix(_DATA) for name in LINKS if name.startswith(_DATA)))),
+    *((f'{name}="'.encode(), _valued(name, "")) for name in LINKS if not name.startswith(_DATA)),
 )
 _STYLE = re.compile(rb"<style|\sstyle=|href=\"javascript:")
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)")
@@ -49,19 +49,19 @@ class Lines:
     """Pages, one after the other, with a memory of the lines that come again."""
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, Held | None] = {}
+        self._kept: dict[bytes, Any] = {}  # what a line holds; False, where that is nothing
         self._last: frozenset[bytes] = frozenset()
 
     def look(self, content: bytes) -> Held:
         """What `look` finds in a page, in another order; of several inline things perhaps another one."""
         kept, lines = self._kept, content.split(b"\n")
-        fresh = [line for line in lines if line not in kept]
+        known = [*map(kept.get, lines)]
+        fresh = [line for line, one in zip(lines, known, strict=True) if one is None]
         ids, links, inline, whole = look(b"\n".join((b"", *fresh, b'"')))  # an open value now ends in another line
-        held = [one for one in map(kept.get, lines) if one]
         self._learn(frozenset(fresh))
         if not whole:
             return look(b"\n" + content)
-        for one in held:
+        for one in filter(None, known):
             ids += one.ids
             links += one.links
             inline = inline or one.inline
@@ -74,14 +74,15 @@ class Lines:
         for line in self._last & fresh:
             held = look(b"\n" + line + b'\n"')
             if held.whole:
-                self._kept[line] = held if held.ids or held.links or held.inline else None
+                self._kept[line] = held if held.ids or held.links or held.inline else False
         self._last = fresh
 
 
 def look(content: bytes) -> Held:
     """Ids, links and what is inline of a page, or of any lines of one."""
     text, lowered = content.decode(), content.lower()
-    ids, links = _ID.findall(text), [link for pattern in _LINKS for link in pattern.findall(text)]
+    ids = _ID.findall(text)
+    links = [link for mark, pattern in _LINKS if mark in content for link in pattern.findall(text)]
     whole = "\n" not in "".join(ids) and "\n" not in "".join(links)
     if b"<script" in lowered:
         whole = whole and not _CUT.search(lowered)
@@ -90,9 +91,9 @@ def look(content: bytes) -> Held:
 
 def _inline(lowered: bytes) -> str:
     """What of a page in small letters a strict policy refuses; empty where nothing. Plain texts go before patterns."""
-    if any(mark in lowered for mark in (b"<style", b"style=", b"javascript:")) and (found := _STYLE.search(lowered)):
+    if (b"style" in lowered or b"javascript:" in lowered) and (found := _STYLE.search(lowered)):
         return found.group().decode()[:40]
-    for pattern in (_SCRIPT, _HANDLER):
+    for pattern in (_SCRIPT, _HANDLER) if b"<script" in lowered else (_HANDLER,):
         for found in pattern.finditer(lowered):
             if pattern is _SCRIPT or lowered[found.start() - 1 : found.start()].isspace():
                 return found.group().decode()[:40]

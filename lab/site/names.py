@@ -86,7 +86,7 @@ def split(slug: str, family: str, known: Table) -> tuple[Piece, ...]:
     """A name in pieces, the longest known one first; a part that nobody explained is a piece of its own."""
     parts, pieces, at = slug.split("-"), [], 0
     rules = [*known.get(family, ()), *known.get(ANY, ())]
-    some_rule = _any_of(tuple(rule.pattern for rule, _ in rules))
+    some_rule = _any_of(tuple([rule.pattern for rule, _ in rules]))
     while at < len(parts):
         found = None
         for end in range(len(parts), at, -1):

@@ -181,7 +181,7 @@ def _put(target: Path, folder: str, made: set[str], name: str, content: bytes) -
     above = path[: path.rfind("/")]
     try:
         if above not in made:
-            Path(above).mkdir(parents=True, exist_ok=True)
+            _folder(above)
             made.add(above)
         handle = os.open(path, how, mode)
         try:
@@ -193,6 +193,13 @@ def _put(target: Path, folder: str, made: set[str], name: str, content: bytes) -
             os.close(handle)
     except OSError as error:
         raise _unwritable(target, error) from None
+
+
+def _folder(path: str) -> None:
+    try:
+        os.mkdir(path)  # most are alone to be made  # noqa: PTH102
+    except OSError:
+        Path(path).mkdir(parents=True, exist_ok=True)
 
 
 def _replace(target: Path, folder: Path, name: str, content: bytes) -> None:

@@ -24,7 +24,7 @@ from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
 
 _IMPORT = re.compile(rb'(\b(?:from |import\()"\./)([a-z-]+\.js)("\)?;)')
-_LINK_ENDS = tuple(f"{space}{name}" for name in LINKS for space in " \n")
+_LINK_ENDS = tuple(f"{space}{name}".encode() for name in LINKS for space in " \n")
 
 
 def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environment:
@@ -156,22 +156,21 @@ def _around(plan: Plan, templates: Path, urls: Mapping[str, str]) -> str:
 
 def one(page: Page, found: jinja2.Environment) -> bytes:
     """One page as bytes, its links relative, so that the site works below any address."""
-    html = found.get_template(page.template).render(page=page, **page.values)
+    html = found.get_template(page.template).render(page=page, **page.values).encode("utf-8", "surrogatepass")
     if page.url != "/404.html":
         html = relative(html, "../" * (page.url.count("/") - 1) or "./")
-    data = html.encode("utf-8", "surrogatepass")
-    if not sanitize.is_inert_page(data):
+    if not sanitize.is_inert_page(html):
         raise SiteError(page.url, expected="plain text", found="characters that hide or reorder text")
-    return data
+    return html
 
 
-def relative(html: str, up: str) -> str:
+def relative(html: bytes, up: str) -> bytes:
     """A page whose links from the root begin with `up`, the way from the page to the root."""
-    pieces = html.split('="/')
-    mark = f'="{up}'
+    pieces = html.split(b'="/')
+    mark = f'="{up}'.encode()
     if not [piece for piece in pieces[:-1] if not piece.endswith(_LINK_ENDS)]:  # no text that looks like a link
         return mark.join(pieces)
-    return "".join([piece + (mark if piece.endswith(_LINK_ENDS) else '="/') for piece in pieces[:-1]] + pieces[-1:])
+    return b"".join([piece + (mark if piece.endswith(_LINK_ENDS) else b'="/') for piece in pieces[:-1]] + pieces[-1:])
 
 
 def _asset(urls: Mapping[str, str], name: str) -> str:

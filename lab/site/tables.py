@@ -5,8 +5,7 @@ The columns are those of `lab ledger export`; their values come from the public 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -60,18 +59,15 @@ def _cell(record: Mapping[str, Any], path: Sequence[str]) -> Any:
     return " ".join(map(str, value)) if type(value) is list else value
 
 
-def begun(book: Book, aside: Callable[[Task], Task] = lambda make: make) -> Task:
-    """What gives every ledger in all its forms.
+def begun(tasks: Iterable[Task], aside: Callable[[Task], Task] = lambda task: task) -> Task:
+    """What gives the files of several tasks together.
 
     Args:
         aside: begins a task elsewhere and gives what waits for it, as `shares.beside` does; else they are done when
             they are asked for.
-
-    Raises:
-        LedgerError: the package that writes Parquet is not installed.
     """
-    tasks = [aside(partial(make, book)) for make in (files, parquets)]
-    return lambda: {name: content for task in tasks for name, content in task().items()}
+    begun = [aside(task) for task in tasks]
+    return lambda: {name: content for task in begun for name, content in task().items()}
 
 
 def files(book: Book) -> dict[str, Content]:

@@ -25,7 +25,7 @@ from watched import spent
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = ("pelican", "mkdocs")
 LIMIT_S = 120.0
-BUILD = "import sys, pathlib, build; build.CACHE = pathlib.Path(sys.argv.pop(1)); sys.exit(build.main())"
+BUILD = "import sys, pathlib, build; build.CACHE = pathlib.Path(sys.argv.pop(1)); build.run()"
 _PELICAN = """
 SITENAME = "Ledger"
 PATH = "."

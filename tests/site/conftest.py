@@ -31,7 +31,13 @@ def build(ledgers: Path, cache: Path, source: Path = SOURCE) -> SimpleNamespace:
     shelves = intake.load(source, ledgers)
     media = clips.prepare(shelves, cache, lambda *_: None)
     script = interactive.script()
-    planned = plan.make(shelves, media, partial(render.figure_makers, TEMPLATES), script, tabled=tables.begun(shelves))
+    planned = plan.make(
+        shelves,
+        media,
+        partial(render.figure_makers, TEMPLATES),
+        script,
+        tabled=lambda: tables.files(shelves) | tables.parquets(shelves),
+    )
     tree = render.render(planned, TEMPLATES)
     tree |= search.index(tree, cache)
     gate = leaks.Gate(shipped={path: data.digest_of(content) for path, content in script.items()})
