@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, path: Path | None = None) -
     if form == "parquet":
         if path is None:
             raise ValueError("Parquet is no text: name a file to write")
-        _parquet(rows, path)
+        write_parquet([columns(rows)], path)
         return None
     text = _csv(rows) if form == "csv" else json.dumps(rows, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
     if path is None:
@@ -130,18 +131,36 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def columns(rows: Sequence[dict[str, Any]]) -> Any:
+    """Rows by column, as Parquet takes them (a `pyarrow.RecordBatch`).
+
+    Raises:
+        LedgerError: the package is not installed.
+    """
+    arrow = _arrow()
+    kinds = {"string": arrow.string(), "number": arrow.float64(), "integer": arrow.int64()}
+    of = [(name, kinds[kind]) for name, (_, kind, _) in COLUMNS.items()]
+    values = zip(*map(itemgetter(*COLUMNS), rows), strict=True) if rows else ([] for _ in COLUMNS)
+    arrays = [arrow.array(column, type=kind) for column, (_, kind) in zip(values, of, strict=True)]
+    return arrow.RecordBatch.from_arrays(arrays, schema=arrow.schema(of))
+
+
+def write_parquet(parts: Sequence[Any], path: Path) -> None:
+    """What `columns` gave, in one file; at least one part.
+
+    Raises:
+        LedgerError: the package is not installed.
+    """
+    arrow = _arrow()
+    arrow.parquet.write_table(arrow.Table.from_batches(parts), path)
+
+
+def _arrow() -> Any:
     try:
         import pyarrow
-        from pyarrow import parquet
+        import pyarrow.parquet
     except ImportError:
         raise LedgerError(
             "export", expected="the package pyarrow", found="none", fix="python -m pip install pyarrow"
         ) from None
-    kinds = {"string": pyarrow.string(), "number": pyarrow.float64(), "integer": pyarrow.int64()}
-    values = zip(*(map(item.__getitem__, COLUMNS) for item in rows), strict=True) if rows else ([] for _ in COLUMNS)
-    columns = dict(zip(COLUMNS, values, strict=True))
-    made = pyarrow.table(
-        columns, schema=pyarrow.schema([(name, kinds[kind]) for name, (_, kind, _) in COLUMNS.items()])
-    )
-    parquet.write_table(made, path)
+    return pyarrow

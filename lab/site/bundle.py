@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 
 from lab import custody
@@ -47,8 +47,7 @@ def bundle(book: Book, templates: Path, files: Mapping[str, File]) -> bytes:
         },
     }
     lines = [
-        f'{json.dumps(name)}: {{"bytes": {one.n_bytes}, "sha256": "{one.sha256}"}}'
-        for name, one in sorted(files.items())
+        f'{quoted(name)}: {{"bytes": {one.n_bytes}, "sha256": "{one.sha256}"}}' for name, one in sorted(files.items())
     ]
     return data.with_lines(head, "files", "{}", lines)
 

@@ -92,7 +92,7 @@ def check(
     before = former or Former()
     same = dict.fromkeys(before.unchanged(tree, signed, gate))
     whole = {name: content for name, content in tree.items() if not isinstance(content, Seal) and name not in same}
-    desk = _Desk(gate.watch(), partial(_put, place, before.files) if place else None, partial(before.text, gate=gate))
+    desk = _Desk(gate, before, place)
     found = shares.spread(
         lambda some: desk.read(some, whole, tree), list(whole), cost=partial(_cost, whole), turns=_TURNS
     )
@@ -134,11 +134,6 @@ def _countable(tree: Mapping[str, Content | Seal]) -> None:
         raise SiteError("file count", expected=f"at most {FILE_LIMIT:,} files", found=f"{len(tree):,}")
 
 
-def _put(place: Callable[[str, bytes], Any], before: Mapping[str, File], name: str, content: bytes, digest: str) -> Any:
-    known = before.get(name)
-    return known.placed if known and known.sha256 == digest else place(name, content)
-
-
 def _is_same(one: File, other: File | None) -> bool:
     return other is not None and one.sha256 == other.sha256
 
@@ -157,15 +152,10 @@ class _Desk:
     What came before is remembered: lines, sets of ids, links that were followed. Every process has a desk of its own.
     """
 
-    def __init__(
-        self,
-        watch: leaks.Watch,
-        put: Callable[[str, bytes, str], Any] | None,
-        former: Callable[[str], bytes],
-    ) -> None:
-        """Take what looks for leaks, what puts a file, and what gives a file as it was when it was looked at last."""
-        self._watch, self._put, self._former = watch, put, former
-        self._lines = Lines()
+    def __init__(self, gate: leaks.Gate, before: Former, place: Callable[[str, bytes], Any] | None) -> None:
+        """Take what looks for leaks, the tree that was checked last, and what puts a file."""
+        self._gate, self._before, self._place = gate, before, place
+        self._watch, self._lines = gate.watch(), Lines()
         self._alike: dict[frozenset[str], frozenset[str]] = {}
         self._sound: dict[str, set[str]] = {}  # links that were followed from pages, by their way from the root
 
@@ -177,10 +167,17 @@ class _Desk:
             if name.endswith(".html"):
                 share.pages[name] = self._page(name, self._lines.look(content), known, share.leads)
             digest = custody.sha256_bytes(content)
-            share.hits += self._watch.look(name, content, digest, self._former(name))
-            share.files[name] = File(len(content), digest, self._put(name, content, digest) if self._put else None)
+            if not self._before.passed(name, digest, self._gate):
+                share.hits += self._watch.look(name, content, digest, self._before.text(name, self._gate))
+            share.files[name] = File(len(content), digest, self._put(name, content, digest))
         share.clean = self._watch.taken()
         return share
+
+    def _put(self, name: str, content: bytes, digest: str) -> Any:
+        known = self._before.files.get(name)
+        if self._place is None:
+            return None
+        return known.placed if known and known.sha256 == digest else self._place(name, content)
 
     def _page(self, name: str, held: Held, known: Container[str], leads: set[str]) -> Seen:
         """What is in a page: no inline script, handler or style, every id once, links that lead somewhere."""

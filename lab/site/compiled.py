@@ -47,7 +47,9 @@ class Templates(jinja2.BytecodeCache):
 
 
 def load(folder: Path) -> None:
-    """Know what an earlier process kept in a folder; nothing, where that cannot be read."""
+    """Know what an earlier process kept in a folder; nothing, where that cannot be read or this one knows something."""
+    if _known:
+        return
     try:
         kept: dict[str, CodeType] = marshal.loads(_path(folder).read_bytes())
     except (OSError, EOFError, ValueError, TypeError):

@@ -52,6 +52,10 @@ class Former:
         content = self.tree.get(name)
         return content if isinstance(content, bytes) and gate == self.gate else b""
 
+    def passed(self, name: str, digest: str, gate: Gate) -> bool:
+        """Did such a gate let a file of this name and SHA-256 pass?"""
+        return gate == self.gate and name in self.files and self.files[name].sha256 == digest
+
     def _same(self, name: str, content: Content | Seal, signs: Mapping[str, Look | None]) -> bool:
         before = self.tree[name]
         if isinstance(content, Late):

@@ -119,7 +119,11 @@ def _name(entry: Entry, known: Table) -> Name:
 
 
 def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
-    """Every piece that a name holds, by family, the most frequent first."""
+    """Every piece that a name holds, by family, the most frequent first.
+
+    Args:
+        found: the names of a board, best first.
+    """
     carriers: dict[tuple[str, str], list[Name]] = {}
     for name in found:
         for text in dict.fromkeys([piece.text for piece in name.pieces]):
@@ -136,7 +140,7 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
                 says=says,
                 family=family,
                 runs=len(holders),
-                best=min((name.entry for name in holders), key=lambda entry: (entry.total, entry.id)),
+                best=holders[0].entry,
                 alone=tuple(_alone(text, holders, by_id, board)),
             )
         )
@@ -147,10 +151,10 @@ def _alone(text: str, holders: Sequence[Name], by_id: Mapping[str, Name], board:
     found = []
     for name in holders:
         parent = by_id.get(name.entry.parent or "")
-        if parent is None:
+        if parent is None or len(parent.pieces) >= len(name.pieces):
             continue
         rest = [piece.text for piece in name.pieces if piece.text != text]
-        if rest == [piece.text for piece in parent.pieces] and len(rest) < len(name.pieces):
+        if rest == [piece.text for piece in parent.pieces]:
             delta = lineage.from_parent(name.entry, board)
             found += [(name.entry, delta.total)] if delta else []
     return sorted(found, key=lambda item: (item[1], item[0].id))

@@ -102,7 +102,9 @@ def _top(board: Board | None) -> list[Entry]:
     first: dict[str, Entry] = {}
     for entry in board.ranked_first if board else ():
         first.setdefault(entry.run.recipe, entry)
-    return list(first.values())[:TOP]
+        if len(first) == TOP:
+            break
+    return list(first.values())
 
 
 def ledgers(book: Book) -> list[Page]:

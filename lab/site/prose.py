@@ -80,7 +80,7 @@ class Rendered:
 class Ranked(Sequence[Citation]):
     """Runs in an order, each of which is noted when it is taken."""
 
-    def __init__(self, runs: Sequence[Citation], note: Callable[[Citation], Citation]) -> None:
+    def __init__(self, runs: Sequence[Entry], note: Callable[[Citation], Citation]) -> None:
         self._runs, self._note = runs, note
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class Ranked(Sequence[Citation]):
     @overload
     def __getitem__(self, at: slice) -> Ranked: ...
     def __getitem__(self, at: int | slice) -> Citation | Ranked:
-        return Ranked(self._runs[at], self._note) if isinstance(at, slice) else self._note(self._runs[at])
+        return Ranked(self._runs[at], self._note) if isinstance(at, slice) else self._note(Citation(self._runs[at]))
 
 
 @dataclass(slots=True)
@@ -121,12 +121,12 @@ class Desk:
 
     def family(self, name: str) -> Sequence[Citation]:
         """Every run of a codec family, best first; those that a text takes out of it are cited."""
-        entries = [entry for entry in (self.board.entries if self.board else ()) if entry.run.family == name]
-        return Ranked([Citation(entry) for entry in sorted(entries, key=lambda e: (e.total, e.id))], self._note)
+        entries = [entry for entry in (self.board.best_first if self.board else ()) if entry.run.family == name]
+        return Ranked(entries, self._note)
 
     def tried(self, run: Citation) -> list[Citation]:
         """Every run whose parent is this one, best first."""
-        entries = [entry for entry in (self.board.entries if self.board else ()) if entry.parent == run.entry.id]
+        entries = self.board.children.get(run.entry.id, []) if self.board else []
         return [self._note(Citation(entry)) for entry in sorted(entries, key=lambda e: (e.total, e.id))]
 
     def figure(self, name: str, *runs: Citation) -> Markup:

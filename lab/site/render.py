@@ -137,10 +137,10 @@ def render(plan: Plan, templates: Path) -> dict[str, Content | Seal]:
         found.get_template(name)
     around = _around(plan, templates, urls)
     for page in plan.pages:
-        if page.path in tree:
+        path, key = page.path, page.key and (around, page.title, page.key)
+        if path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        late = Late(partial(one, page, found), page.key and (around, page.title, page.key))
-        tree[page.path] = one(page, found) if page.searched else late
+        tree[path] = one(page, found) if page.searched else Late(partial(one, page, found), key)
     tree[bundle.RELEASE] = bundle.release(plan.book, plan.files)
     tree[bundle.BUNDLE] = Seal(partial(bundle.bundle, plan.book, templates))
     return dict(sorted(tree.items()))

@@ -6,6 +6,7 @@ The columns are those of `lab ledger export`; their values come from the public 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import is_
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from lab.site.book import Book, Entry, Shelf
 from lab.site.data import Content
 
 PARQUET = "ledger.parquet"
+PART = 512  # runs whose columns are kept together
 
 
 Task = Callable[[], dict[str, Content]]
@@ -86,25 +88,32 @@ def files(book: Book) -> dict[str, Content]:
 
 
 def parquets(book: Book) -> dict[str, Content]:
-    """Every ledger as Parquet.
+    """Every ledger as Parquet. This loads arrays, which nothing that renders pages does.
 
     Raises:
         LedgerError: the package that writes Parquet is not installed.
     """
     return {
-        f"data/{shelf.contract.name}/{PARQUET}": as_parquet([row(entry) for entry in shelf.entries])
-        for shelf in book.shelves
-        if shelf.entries
+        f"data/{shelf.contract.name}/{PARQUET}": as_parquet(shelf.entries) for shelf in book.shelves if shelf.entries
     }
 
 
-def as_parquet(flat: Sequence[dict[str, Any]]) -> bytes:
-    """Rows as Parquet. This loads arrays, which nothing that renders pages does.
+def as_parquet(entries: Sequence[Entry]) -> bytes:
+    """Runs as Parquet.
 
     Raises:
         LedgerError: the package that writes Parquet is not installed.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder, PARQUET)
-        export.write(flat, "parquet", path)
+        export.write_parquet([_columns(entries[at : at + PART]) for at in range(0, len(entries), PART)], path)
         return path.read_bytes()
+
+
+def _columns(part: Sequence[Entry]) -> Any:
+    """Some runs by column, made once for as long as they are the same ones and follow each other."""
+    before, made = part[0].made.get("columns", ((), None))
+    if len(before) != len(part) or not all(map(is_, before, part)):
+        made = export.columns([row(entry) for entry in part])
+        part[0].made["columns"] = part, made
+    return made

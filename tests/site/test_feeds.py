@@ -78,7 +78,7 @@ def test_csv_and_parquet_have_the_columns_of_the_schema_and_the_values_of_the_re
     table = parquet.read_table(io.BytesIO(made))
     assert table.column("run").to_pylist() == [row["run"] for row in rows]
     assert table.column("posenet").to_pylist() == [entry.data["evaluation"]["posenet"] for entry in entries]
-    assert tables.as_parquet([tables.row(entry) for entry in built.book.main.entries]) == made
+    assert tables.as_parquet(built.book.main.entries) == made
 
 
 def test_the_index_covers_prose_and_not_runs(built: SimpleNamespace, tmp_path: Path) -> None:
