@@ -124,7 +124,7 @@ def check(
         seen=seen,
         leads=frozenset().union(before.leads if same else (), *(share.leads for share in found)),
         signs=signed,
-        changed=frozenset(n for n, one in files.items() if not _is_same(one, before.files.get(n))),
+        changed=frozenset(n for n in files.keys() - same.keys() if not _is_same(files[n], before.files.get(n))),
         gone=frozenset(before.files.keys() - tree.keys()),
     )
 

@@ -6,12 +6,16 @@ Any part may be left out: `--beside` or `--sizes` without numbers, `--sorted 0`;
 before on a machine like this one. The content is a generated ledger:
 every value is made up, every record has the fields of a real one. The builders (`builders`) start from an empty cache,
 in turns; the two others are installed into an environment that is thrown away, unless `--others` names one. A builder
-that needs more than two minutes is ended, and one that is not installed is left out; the file says so. Processor time,
-of all processes of a builder together, hardly moves when others use the machine, wall time does.
+that needs more than two minutes is ended, and one that is not installed is left out; the file says so. Code is compiled
+beforehand, Python's and that of our templates; of the ledger, nothing is known. Processor time, of all processes of a
+builder together, moves less than wall time when others use the machine; beside the size of a ledger stands how long a
+loop in Python took before each build, by which its builds can be compared with those of another hour.
 
-Then ledgers of several lengths are built, again with one record more, and then with another one and another one in a
-builder that stays (`staying`). Last, the page of a long ledger is
-sorted in a headless Chromium, by every column up and down: milliseconds from the click until the new rows are laid out.
+Then ledgers of several lengths are built from nothing, the median of several turns, again with one record more, and
+then with another one and another one in a builder that stays (`staying`). Nothing is removed before the end: ext4
+passes by every inode that was given back within the last minutes, and creates files at a tenth of its speed meanwhile.
+Last, the page of a long ledger is sorted in a headless Chromium, by every column up and down: milliseconds from the
+click until the new rows are laid out.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import statistics
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +42,8 @@ from lab.ledger import Ledger
 from lab.site import host
 
 BESIDE, TURNS, SIZES, SORTED = (400, 10_000), 3, (100, 1_000, 10_000, 100_000), 10_000
-FEW = 1_000  # runs up to which every builder has all its turns; with more it has one
+MANY = 10_000  # runs above which a ledger is built once, not in turns
+LOOP = 8_000_000
 BAR, BAR_RUNS, BAR_SECONDS, BAR_REBUILD_S, BAR_FILES, BAR_MEMORY = 5.0, 10_000, 10.0, 1.0, 20_000, 1_000_000_000
 BAR_SORT_MS, BAR_NODES = 100.0, 2_000
 _SORT = """async (column) => {
@@ -57,13 +63,16 @@ def growth(place: Path, n_runs: int) -> dict[str, Any]:
 
     Where the first build is refused, the line that refuses it.
     """
-    made = bulk.make(place / str(n_runs), n_runs)
-    out, cache = place / f"public-{n_runs}", place / f"cache-{n_runs}"
-    first = ours(made.ledgers, out, cache)
-    row: dict[str, Any] = {"runs": n_runs}
-    row |= {name: first[name] for name in ("seconds", "core_s", "peak_bytes")}
-    if first["status"]:
-        row["refused"] = first["last"]
+    made, turns, loops = bulk.make(place / str(n_runs), n_runs), [], []
+    for turn in range(TURNS if n_runs <= MANY else 1):
+        out, cache = (place / f"{what}-{n_runs}-{turn}" for what in ("public", "cache"))
+        loops.append(loop())
+        turns.append(ours(made.ledgers, out, cache))
+    row: dict[str, Any] = {"runs": n_runs, "turns": len(turns), "loop_s": round(statistics.median(loops), 3)}
+    row |= {name: statistics.median(one[name] for one in turns) for name in ("seconds", "core_s", "peak_bytes")}
+    row |= {"least_s": min(one["seconds"] for one in turns), "most_s": max(one["seconds"] for one in turns)}
+    if turns[-1]["status"]:
+        row["refused"] = turns[-1]["last"]
     else:
         files = [path for path in out.rglob("*") if path.is_file()]
         row["files"], row["bytes"] = len(files), sum(path.stat().st_size for path in files)
@@ -71,9 +80,15 @@ def growth(place: Path, n_runs: int) -> dict[str, Any]:
         row["pageless"] = n_runs - len(list(out.glob("runs/*/*/index.html")))
         add_one(made.ledgers, n_runs)
         row |= staying.measured(made.ledgers, out, cache, lambda turn: add_one(made.ledgers, n_runs + 2 + turn))
-    for folder in (place / str(n_runs), out, cache):
-        shutil.rmtree(folder, ignore_errors=True)
     return row
+
+
+def loop() -> float:
+    """Seconds of a loop that does nothing but count."""
+    started, n = time.perf_counter(), 0
+    while n < LOOP:
+        n += 1
+    return time.perf_counter() - started
 
 
 def add_one(ledgers: Path, n_runs: int) -> None:
@@ -157,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--beside", type=int, nargs="*", default=BESIDE, help="runs on which the builders stand beside")
-    parser.add_argument("--turns", type=int, default=TURNS, help=f"turns of each builder, of up to {FEW:,} runs")
+    parser.add_argument("--turns", type=int, default=TURNS, help="turns of each builder")
     parser.add_argument("--others", type=Path, help="an environment that has the two others")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="ledgers whose builds are measured")
     parser.add_argument("--sorted", type=int, default=SORTED, help="runs of the ledger that is sorted; 0: none")
@@ -171,7 +186,7 @@ def main() -> None:
             programs = options.others.resolve() / "bin" if options.others else install(place / "others")
             versions = versions_of(programs)
             for size in options.beside:
-                rows += beside(place, programs, size, options.turns if size <= FEW else 1)
+                rows += beside(place, programs, size, options.turns)
                 _tell(rows[-1 - len(OTHERS) :])
         for size in options.sizes:
             curve.append(growth(place, size))

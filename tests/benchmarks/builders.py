@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -171,9 +170,6 @@ def beside(place: Path, programs: Path, n_runs: int, turns: int) -> list[dict[st
                 raise SystemExit(f"{name} wrote {written} pages of {n_pages[name]}")
             n_pages[name] = written
             taken[name].append(one)
-        shutil.rmtree(out, ignore_errors=True)
-    for folder in (place / f"same-{n_runs}", docs):
-        shutil.rmtree(folder)
     return [
         {"runs": n_runs, "builder": name, "stopped": stopped[name]}
         if name in stopped

@@ -1,7 +1,7 @@
 """A command with its time and memory, all its processes together.
 
 Peak memory is the sum of what each process holds, its part of what it shares with others (Linux: PSS). It is looked at
-so often that the looking takes at most a twentieth of one processor; where the system does not tell, it is that of the
+so often that the looking takes at most a fortieth of one processor; where the system does not tell, it is that of the
 largest process.
 """
 
@@ -32,12 +32,12 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        """Look, and wait twenty times as long as the look took."""
+        """Look, and wait forty times as long as the look took."""
         began, pause = time.perf_counter(), LEAST_PAUSE_S
         while not self.over.wait(pause):
             looked = time.perf_counter()
             self.peak_bytes = max(self.peak_bytes, sum(map(held, family(self.pid))))
-            pause = max(LEAST_PAUSE_S, 20 * (time.perf_counter() - looked))
+            pause = max(LEAST_PAUSE_S, 40 * (time.perf_counter() - looked))
             if self.limit_s is not None and looked - began > self.limit_s and not self.over.is_set():
                 self.stopped = True
                 os.killpg(self.pid, signal.SIGKILL)

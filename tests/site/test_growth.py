@@ -19,7 +19,11 @@ from lab.site import growth
 def size(runs: int, seconds: float, **further: Any) -> dict[str, Any]:
     return {
         "runs": runs,
+        "turns": 3 if runs <= 10_000 else 1,
         "seconds": seconds,
+        "least_s": seconds * 0.9,
+        "most_s": seconds * 1.25,
+        "loop_s": 0.6,
         "core_s": seconds * 1.5,
         "peak_bytes": 1_000_000 * runs,
         "files": runs + 200,
