@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from lab.site.book import Entry, Shelf
 
 LONG = 600  # standing runs above which a page does not carry them all
 SHOWN = 40
-PART = 200
+LEAST, MOST, ONE_IN = 120, 280, 64  # runs of a part: see `parts`
 _LINE = json.JSONEncoder(allow_nan=False)
 COLUMNS = (
     *("id", "slug", "score", "delta", "bytes", "verdict", "changed", "segnet", "posenet", "grade", "axis", "date"),
@@ -42,9 +43,18 @@ def ordered(shelf: Shelf) -> list[Entry]:
 
 
 def parts(shelf: Shelf) -> list[list[Entry]]:
-    """Every run in parts of `PART`: those that stand, best first, then the former ones, newest first."""
-    entries = [*ordered(shelf), *reversed(shelf.history)]
-    return [entries[at : at + PART] for at in range(0, len(entries), PART)]
+    """Every run in parts of `LEAST` to `MOST`: those that stand, best first, then the former ones, newest first.
+
+    A part ends after a run whose id says so, as one in `ONE_IN` does. So a further run changes the part that it comes
+    into, and not every part behind it.
+    """
+    found: list[list[Entry]] = [[]]
+    for entry in (*ordered(shelf), *reversed(shelf.history)):
+        part = found[-1]
+        part.append(entry)
+        if len(part) == MOST or (len(part) >= LEAST and zlib.crc32(entry.id.encode()) % ONE_IN == 0):
+            found.append([])
+    return [part for part in found if part]
 
 
 def places(shelf: Shelf) -> dict[str, str]:

@@ -45,7 +45,7 @@ def fit(book: Book, named: Set[str], others: int, room: Room) -> Book:
         SiteError: what is kept for other files takes all the room.
     """
     every = [entry for shelf in book.shelves for entry in shelf.entries]
-    free = room.limit - room.reserved - others - sum(-(-len(shelf.entries) // index.PART) for shelf in book.shelves)
+    free = room.limit - room.reserved - others - sum(len(index.parts(shelf)) for shelf in book.shelves)
     if sum(1 + _besides(entry) for entry in every) <= free:
         return book
     if free <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from conftest import build
 
 from lab import shares
 from lab.site import index, intake, publish
+from lab.site.book import Shelf
 
 N_RUNS = 700
 
@@ -38,8 +40,22 @@ def nodes(html: bytes) -> int:
 
 def test_every_page_of_the_ledger_stays_below_two_thousand_nodes(long: SimpleNamespace) -> None:
     names = [name for name in long.tree if name.startswith(f"ledger/{shelf.NAME}/")]
-    assert len(names) == 1 + -(-N_RUNS // index.PART)
+    assert len(names) == 1 + len(index.parts(long.book.main))
     assert {name: nodes(long.tree[name]) for name in names if nodes(long.tree[name]) >= 2000} == {}
+
+
+def test_one_run_more_changes_the_part_that_it_comes_into_and_at_most_the_next(long: SimpleNamespace) -> None:
+    whole, entries = long.book.main, long.book.main.entries
+    parts = [tuple(entry.id for entry in part) for part in index.parts(whole)]
+    assert [name for part in parts for name in part] == [entry.id for entry in whole.boards[0].best_first]
+    assert all(index.LEAST <= len(part) <= index.MOST for part in parts[:-1])
+    changed = []
+    for left in range(5, N_RUNS, 97):
+        board = replace(whole.boards[0], entries=(*entries[:left], *entries[left + 1 :]))
+        fewer = index.parts(Shelf(contract=whole.contract, entries=board.entries, boards=(board,)))
+        changed.append(len({tuple(entry.id for entry in part) for part in fewer} - set(parts)))
+    assert max(changed) <= 2
+    assert sum(changed) <= len(changed) + 2
 
 
 def test_the_rows_hold_every_standing_run_best_first(long: SimpleNamespace) -> None:

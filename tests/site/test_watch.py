@@ -95,7 +95,7 @@ def test_every_kind_of_change_gives_the_tree_of_a_fresh_build(
     site: Site, many: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if many:  # as long ledgers are: lists in parts, evidence of promoted runs only
-        for name, value in (("LONG", 9), ("SHOWN", 5), ("PART", 4)):
+        for name, value in (("LONG", 9), ("SHOWN", 5), ("LEAST", 2), ("MOST", 5), ("ONE_IN", 2)):
             monkeypatch.setattr(index, name, value)
         monkeypatch.setattr(intake, "EVIDENCE_RUN_LIMIT", 10)
     whole = site.build()
