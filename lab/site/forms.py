@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
 
 _METHODS = frozenset(dir(dict))
+marked = str.__new__  # of a plain text, without asking it whether it knows its own markup
 
 
 def shown(value: Any) -> str:
@@ -100,7 +101,7 @@ def quick(macro: runtime.Macro) -> Callable[..., Any]:
     def called(*arguments: Any, **named: Any) -> Any:
         if named or len(arguments) > len(blank):
             return macro(*arguments, **named)
-        return Markup(body(*arguments, *blank[len(arguments) :]))
+        return marked(Markup, body(*arguments, *blank[len(arguments) :]))
 
     called.name = macro.name  # type: ignore[attr-defined]  # by which `once` keeps what it prints
     return called

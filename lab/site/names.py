@@ -125,23 +125,28 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
         found: the names of a board, best first.
     """
     carriers: dict[tuple[str, str], list[Name]] = {}
+    says: dict[tuple[str, str], str] = {}
     for name in found:
-        for text in dict.fromkeys([piece.text for piece in name.pieces]):
-            carriers.setdefault((name.entry.run.family, text), []).append(name)
+        family = name.entry.run.family
+        for piece in name.pieces:
+            key = family, piece.text
+            if key not in says:
+                says[key], carriers[key] = piece.says, [name]
+            elif carriers[key][-1] is not name:
+                carriers[key].append(name)
     by_id = {name.entry.id: name for name in found}
     out = []
-    for (family, text), holders in carriers.items():
-        says = next(piece.says for piece in holders[0].pieces if piece.text == text)
-        if len(found) > SHOWN and not says and len(holders) == 1:
+    for key, holders in carriers.items():
+        if len(found) > SHOWN and not says[key] and len(holders) == 1:
             continue  # what stands in one name only and says nothing is a number or a word of its own
         out.append(
             Trick(
-                text=text,
-                says=says,
-                family=family,
+                text=key[1],
+                says=says[key],
+                family=key[0],
                 runs=len(holders),
                 best=holders[0].entry,
-                alone=tuple(_alone(text, holders, by_id, board)),
+                alone=tuple(_alone(key[1], holders, by_id, board)),
             )
         )
     return sorted(out, key=lambda trick: (trick.family, -trick.runs, trick.text))
