@@ -47,7 +47,8 @@ def bundle(book: Book, templates: Path, files: Mapping[str, File]) -> bytes:
         },
     }
     lines = [
-        f'{quoted(name)}: {{"bytes": {one.n_bytes}, "sha256": "{one.sha256}"}}' for name, one in sorted(files.items())
+        f'{quoted(name)}: {{"bytes": {one.n_bytes}, "sha256": "{one.sha256}"}}'
+        for name, one in ((name, files[name]) for name in sorted(files))
     ]
     return data.with_lines(head, "files", "{}", lines)
 

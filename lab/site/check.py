@@ -10,9 +10,9 @@ from html import unescape
 from typing import Any
 from urllib.parse import unquote
 
-from lab import custody, shares
+from lab import shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
-from lab.site import leaks
+from lab.site import data, leaks
 from lab.site.data import Content, File, Seal, read
 from lab.site.former import Away, Former, Seen, signs
 from lab.site.held import Held, Lines
@@ -98,7 +98,8 @@ def check(
     )
     more = further() if further else {}
     found.append(desk.read(list(more), more, tree))
-    _countable(tree := dict(sorted({**tree, **more}.items())))
+    every = {**tree, **more}
+    _countable(tree := {name: every[name] for name in sorted(every)})
     files = {name: before.files[name] for name in same} | {n: one for share in found for n, one in share.files.items()}
     last = {name: content.make(files) for name, content in tree.items() if isinstance(content, Seal)}
     found.append(desk.read(list(last), last, tree))
@@ -166,7 +167,7 @@ class _Desk:
             content = read(tree[name])
             if name.endswith(".html"):
                 share.pages[name] = self._page(name, self._lines.look(content), known, share.leads)
-            digest = custody.sha256_bytes(content)
+            digest = data.digest_of(content)
             if not self._before.passed(name, digest, self._gate):
                 share.hits += self._watch.look(name, content, digest, self._before.text(name, self._gate))
             share.files[name] = File(len(content), digest, self._put(name, content, digest))

@@ -49,6 +49,8 @@ LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))
 FORMATS = "data/formats.json"
 BENCHMARK_LIMIT_BYTES = 1 << 20
 PORTION_BYTES = 20 << 20  # of a long ledger in one file: hosts take none above 25 MiB
+_LARGE, _REMEMBERED = 1 << 20, 12  # bytes; files
+_digests: dict[int, tuple[bytes, str]] = {}
 _TABLES = Path(__file__).resolve().parents[1] / "codecs" / "formats.json"
 
 
@@ -207,8 +209,17 @@ def _vanished(path: Path, error: OSError) -> MediaMissing:
 
 
 def digest_of(content: Content) -> str:
-    """SHA-256 of a file of the tree."""
-    return custody.sha256_file(content) if isinstance(content, Path) else custody.sha256_bytes(read(content))
+    """SHA-256 of a file of the tree; the large ones that were made are asked for several times, and remembered."""
+    if isinstance(content, Path):
+        return custody.sha256_file(content)
+    made = read(content)
+    if len(made) < _LARGE:
+        return custody.sha256_bytes(made)
+    if id(made) not in _digests:
+        while len(_digests) >= _REMEMBERED:
+            del _digests[next(iter(_digests))]
+        _digests[id(made)] = made, custody.sha256_bytes(made)  # which holds it, so that no other takes its number
+    return _digests[id(made)][1]
 
 
 def size_of(content: Content) -> int:

@@ -143,7 +143,7 @@ def render(plan: Plan, templates: Path) -> dict[str, Content | Seal]:
         tree[path] = one(page, found) if page.searched else Late(partial(one, page, found), key)
     tree[bundle.RELEASE] = bundle.release(plan.book, plan.files)
     tree[bundle.BUNDLE] = Seal(partial(bundle.bundle, plan.book, templates))
-    return dict(sorted(tree.items()))
+    return {name: tree[name] for name in sorted(tree)}
 
 
 def _around(plan: Plan, templates: Path, urls: Mapping[str, str]) -> str:

@@ -45,8 +45,11 @@ def fit(book: Book, named: Set[str], others: int, room: Room) -> Book:
         SiteError: what is kept for other files takes all the room.
     """
     every = [entry for shelf in book.shelves for entry in shelf.entries]
-    free = room.limit - room.reserved - others - sum(len(index.parts(shelf)) for shelf in book.shelves)
-    if sum(1 + _besides(entry) for entry in every) <= free:
+    wanted, most = sum(1 + _besides(entry) for entry in every), room.limit - room.reserved - others
+    if wanted <= most - sum(1 + len(shelf.entries) // index.LEAST for shelf in book.shelves):
+        return book
+    free = most - sum(len(index.parts(shelf)) for shelf in book.shelves)
+    if wanted <= free:
         return book
     if free <= 0:
         raise SiteError(
