@@ -118,14 +118,16 @@ def project(books: Books) -> Projection:
     stale: list[Stale] = []
     for name in sorted(books.runs):
         contract, runs = books.runs[name]
-        ranked = [run for run in current(list(runs)) if run.grade in RANKED]
-        ranked.sort(key=lambda run: (run.axis, run.total, run.id))
-        for axis in sorted({run.axis for run in ranked}):
-            there = [run for run in ranked if run.axis == axis]
-            best.append(_frontier(there[0], ""))
-            firsts = {run.family: run for run in reversed(there)}
-            families += [_frontier(firsts[family], family) for family in sorted(firsts)]
-            near += [found for run in firsts.values() for found in _near(run, books.lanes)]
+        firsts: dict[str, dict[str, Run]] = {}  # the best run by axis and family
+        for run in current(list(runs)):
+            if run.grade in RANKED:
+                there = firsts.setdefault(run.axis, {})
+                if run.family not in there or _order(run) < _order(there[run.family]):
+                    there[run.family] = run
+        for _, there in sorted(firsts.items()):
+            best.append(_frontier(min(there.values(), key=_order), ""))
+            families += [_frontier(there[family], family) for family in sorted(there)]
+            near += [found for run in there.values() for found in _near(run, books.lanes)]
         stale += _stale_runs(name, contract, list(runs))
     stale += _stale_lanes(books) + _stale_journals(books)
     open_ = tuple(found for found in books.hypotheses if found.verdict is None)
@@ -138,6 +140,10 @@ def project(books: Books) -> Projection:
         stale=tuple(stale),
         next=tuple(_next(books, open_, stale, best)),
     )
+
+
+def _order(run: Run) -> tuple[float, str]:
+    return run.total, run.id
 
 
 def _frontier(run: Run, family: str) -> Frontier:

@@ -98,9 +98,12 @@ def benchmark(path: Path) -> Any:
 
 def portions(lines: Iterable[str]) -> list[list[str]]:
     """Lines of ASCII in their order, in portions of at most `PORTION_BYTES` unless one line alone is longer."""
+    every = list(lines)
+    if sum(map(len, every)) + 2 * len(every) <= PORTION_BYTES:
+        return [every]
     found: list[list[str]] = [[]]
     taken = 0
-    for line in lines:
+    for line in every:
         if found[-1] and taken + len(line) > PORTION_BYTES:
             found.append([])
             taken = 0

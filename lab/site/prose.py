@@ -11,7 +11,7 @@ import tomllib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import count, pairwise
 from pathlib import Path
 from types import CodeType
@@ -230,10 +230,15 @@ def render(document: Document, desk: Desk) -> Rendered:
         return Rendered(document=document, html=Markup(), waits_for=(missing.recipe,))
     except (jinja2.TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, LabError) as error:
         raise _placed(error, document) from None
+    return Rendered(document=document, html=desk.fill(_html(text)), cited=tuple(desk.cited.values()))
+
+
+@lru_cache(maxsize=1 << 9)
+def _html(text: str) -> str:
+    """What Markdown makes of a text whose slots are empty still, sanitized: the same text gives the same."""
     html = sanitize.clean_html(_markdown().render(text).replace('style="text-align:right"', 'class="number"'))
     html = _TABLES.sub(_numbered(), html).replace("</table>", "</table></div>")
-    html = html.replace("<pre>", '<pre tabindex="0">')
-    return Rendered(document=document, html=desk.fill(html), cited=tuple(desk.cited.values()))
+    return html.replace("<pre>", '<pre tabindex="0">')
 
 
 def _code(document: Document) -> CodeType:

@@ -26,25 +26,30 @@ SURROUNDINGS = (
 
 def pages(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
     """A page for every run that has one."""
-    homes = {shelf.url: {name: board for board in shelf.boards for name in board.by_id} for shelf in book.shelves}
-    return [
-        _page(entry, shelf, media.get(entry.url), files, _key(entry, shelf, homes[shelf.url].get(entry.id)))
-        for shelf in book.shelves
-        for entry in shelf.entries
-        if not entry.row
-    ]
+    found: list[Page] = []
+    for shelf in book.shelves:
+        homes = {name: board for board in shelf.boards for name in board.by_id}
+        for entry in shelf.entries:
+            if not entry.row:
+                key = _key(entry, shelf.by_id, homes.get(entry.id))
+                found.append(_page(entry, shelf, media.get(entry.url), files, key))
+    return found
 
 
-def _key(entry: Entry, shelf: Shelf, board: Board | None) -> Any:
+def _key(entry: Entry, known: Mapping[str, Entry], board: Board | None) -> Any:
     """What decides a page of a run: the runs that it prints anything of, each the same object while it is alike."""
-    above, other, later = entry.parent or "", entry.data["supersedes"] or "", entry.superseded_by or ""
-    known = shelf.by_id.get
-    named = (id(entry), id(known(above)), id(known(other)), id(known(later)))
+    above, other, later = entry.parent, entry.data["supersedes"], entry.superseded_by
+    named = (
+        id(entry),
+        id(known.get(above)) if above else 0,
+        id(known.get(other)) if other else 0,
+        id(known.get(later)) if later else 0,
+    )
     if board is None:
         return named
-    parent = board.by_id.get(above)
-    line = (id(parent), id(board.by_id.get((parent and parent.parent) or "")), id(board.frontier))
-    return named, line, board.brood(above), board.brood(entry.id)
+    parent = board.by_id.get(above) if above else None
+    before = board.by_id.get(parent.parent) if parent and parent.parent else None
+    return named, (id(parent), id(before), id(board.frontier)), board.brood(above or ""), board.brood(entry.id)
 
 
 def _page(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content], key: Any) -> Page:

@@ -15,7 +15,7 @@ from typing import Any
 
 from builders import BUILD, ROOT, quiet
 
-TURNS = 3
+TURNS = 5
 _AGAIN = re.compile(r"(\d+) of (\d+) files changed, ([\d.]+) s")
 
 
@@ -48,7 +48,8 @@ def measured(ledgers: Path, out: Path, cache: Path, change: Callable[[int], None
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()
-    row |= {"stay_seconds": statistics.median(took), "stay_changed": round(statistics.median(changed))}
+    row |= {"stay_seconds": statistics.median(took), "stay_least_s": min(took), "stay_most_s": max(took)}
+    row["stay_changed"] = round(statistics.median(changed))
     return row | {"stay_until_seconds": round(statistics.median(until), 3)}
 
 

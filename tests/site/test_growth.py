@@ -34,6 +34,8 @@ def size(runs: int, seconds: float, **further: Any) -> dict[str, Any]:
         "again_core_s": seconds / 3,
         "stay_seconds": seconds / 10,
         "stay_until_seconds": seconds / 10 + 1.5,
+        "stay_least_s": seconds / 12,
+        "stay_most_s": seconds / 9,
         "stay_changed": 80,
     } | further
 
@@ -107,6 +109,8 @@ def test_the_page_states_growth_losses_and_the_sort_from_the_file(small: shelf.M
     assert "40.0 times as long" in said
     assert "to the power 1.00" in said
     assert "a builder that stays has the longest ledger again in 10.0 % of that, 8.0 s, and 80 of 100,200 files" in said
+    assert "2.0 s (1.8 s to 2.5 s)" in said
+    assert "0.2 s (0.2 s to 0.2 s)" in said
     assert "400 runs: 60 pages per second against 120 of MkDocs, the faster of the two others: 0.50 times" in said
     assert "(this lab loses)" in said
     assert "10,000 runs: 900 pages per second against 300 of MkDocs, the faster of the two others: 3.00 times" in said
