@@ -41,7 +41,7 @@ from lab import archive, contract, custody
 from lab.ledger import Ledger
 from lab.site import host
 
-BESIDE, TURNS, SIZES, SORTED = (400, 10_000), 3, (100, 1_000, 10_000, 100_000), 10_000
+BESIDE, TURNS, SIZES, BUILDS, SORTED = (400, 10_000), 3, (100, 1_000, 10_000, 100_000), 5, 10_000
 MANY = 10_000  # runs above which a ledger is built once, not in turns
 LOOP = 8_000_000
 BAR, BAR_RUNS, BAR_SECONDS, BAR_REBUILD_S, BAR_FILES, BAR_MEMORY = 5.0, 10_000, 10.0, 1.0, 20_000, 1_000_000_000
@@ -64,7 +64,7 @@ def growth(place: Path, n_runs: int) -> dict[str, Any]:
     Where the first build is refused, the line that refuses it.
     """
     made, turns, loops = bulk.make(place / str(n_runs), n_runs), [], []
-    for turn in range(TURNS if n_runs <= MANY else 1):
+    for turn in range(BUILDS if n_runs <= MANY else 1):
         out, cache = (place / f"{what}-{n_runs}-{turn}" for what in ("public", "cache"))
         loops.append(loop())
         turns.append(ours(made.ledgers, out, cache))
