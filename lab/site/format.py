@@ -39,7 +39,7 @@ def size(value: float) -> str:
         return f"{value:.0f} bytes"
     if value < 1_000_000:
         return f"{value / 1e3:.0f} KB"
-    return f"{value / 1e6:.1f} MB"
+    return f"{value / 1e6:.1f} MB" if value < 1_000_000_000 else f"{value / 1e9:.1f} GB"
 
 
 def signed(value: float, digits: int = 6) -> str:

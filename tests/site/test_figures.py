@@ -69,3 +69,11 @@ def test_small_components_keep_their_digits() -> None:
         "0.00",
         "2.50e−7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(999, "999 bytes"), (1_000, "1 KB"), (25e6, "25.0 MB"), (5.03e9, "5.0 GB")],
+)
+def test_a_size_is_told_in_the_unit_that_reads_best(value: float, text: str) -> None:
+    assert show.size(value) == text
