@@ -36,6 +36,10 @@ def code(make: Callable[[], CodeType], *of: str) -> CodeType:
 class Templates(jinja2.BytecodeCache):
     """The same for templates, as jinja2 asks for them: by their name and the digest of their text."""
 
+    def get_cache_key(self, name: str, filename: str | None = None) -> str:
+        """A template by its name alone: where its folder lies changes nothing."""
+        return name
+
     def load_bytecode(self, bucket: Bucket) -> None:
         """Give a template its code, where the same text was compiled before."""
         bucket.code = _known.get(_key((bucket.key, bucket.checksum)))

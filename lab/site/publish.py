@@ -196,8 +196,9 @@ def _put(target: Path, folder: str, made: set[str], name: str, content: bytes) -
 
 
 def _folder(path: str) -> None:
+    """Make a folder, and those above it where they are not there, which is seldom."""
     try:
-        os.mkdir(path)  # most are alone to be made  # noqa: PTH102
+        os.mkdir(path)  # noqa: PTH102  there are ten thousand, and a Path is slower
     except OSError:
         Path(path).mkdir(parents=True, exist_ok=True)
 

@@ -9,7 +9,7 @@ in turns; the two others are installed into an environment that is thrown away, 
 that needs more than two minutes is ended, and one that is not installed is left out; the file says so. Code is compiled
 beforehand, Python's and that of our templates; of the ledger, nothing is known. Processor time, of all processes of a
 builder together, moves less than wall time when others use the machine; beside the size of a ledger stands how long a
-loop in Python took before each build, by which its builds can be compared with those of another hour.
+loop in Python took before each build, a hint at the hour and no more: it lasts too briefly to stand for a build.
 
 Then ledgers of several lengths are built from nothing, the median of several turns, again with one record more, and
 then with another one and another one in a builder that stays (`staying`). Nothing is removed before the end: ext4

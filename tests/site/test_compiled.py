@@ -60,6 +60,14 @@ def test_a_template_is_read_again_where_its_text_is_another(tmp_path: Path) -> N
     assert len(compiled._known) == 2
 
 
+def test_a_copy_of_a_template_elsewhere_is_not_compiled_again(tmp_path: Path) -> None:
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        folder.mkdir()
+        (folder / "page.html").write_text("<p>{{ value }}</p>", encoding="utf-8")
+        assert render.environment(folder, {}).get_template("page.html").render(value=1) == "<p>1</p>"
+    assert len(compiled._known) == 1
+
+
 @pytest.mark.parametrize("harm", [b"", b"nothing of the kind", None], ids=["empty", "another", "cut"])
 def test_what_cannot_be_read_is_made_again(tmp_path: Path, harm: bytes | None) -> None:
     compile_("1 + 1", [])

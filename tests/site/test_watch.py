@@ -78,7 +78,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A ledger, prose, templates and caches that only this test has."""
     for name, where in (("SOURCE", SOURCE), ("TEMPLATES", TEMPLATES)):
         monkeypatch.setattr(builder, name, Path(shutil.copytree(where, tmp_path / where.name)))
-    monkeypatch.setattr(builder, "CACHE", tmp_path / "cache")
+    for name in ("CACHE", "COMPILED"):
+        monkeypatch.setattr(builder, name, tmp_path / name.lower())
     out = tmp_path / "site" / "public"
     made = Site(made=shelf.make(tmp_path, clips=0), out=out, memory=watch.Memory(publish.Twin(out)))
     yield made
