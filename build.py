@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -97,7 +98,8 @@ def build(
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
     shelves = intake.load(SOURCE, ledgers, redactor, memory.records if memory else None)
     if memory:
-        tabled = tables.begun((partial(tables.files, shelves), partial(tables.parquets, shelves)))
+        beside = shares.alongside(partial(parquets, shelves, replace(guard, memory=None)))
+        tabled = tables.begun((partial(tables.files, shelves), beside))
     else:  # elsewhere: a process that goes takes with it what it made once
         tabled = tables.begun((partial(tables.files, shelves), partial(parquets, shelves, guard)), shares.beside)
     guard.ready()
@@ -105,7 +107,7 @@ def build(
         memory.shipped = script
     media = clips.prepare(shelves, CACHE, monitor)
     makers, pack = partial(render.figure_makers, TEMPLATES), partial(packets.zips, cache=CACHE / "packets")
-    planned = plan.make(shelves, media, makers, script, pack, tabled=tabled)
+    planned = plan.make(shelves, media, makers, script, pack, tabled=tabled, stage=memory.stage if memory else None)
     tree = render.render(planned, TEMPLATES)
     compiled.keep(COMPILED)
     with search.making(tree, CACHE) as index:
@@ -216,7 +218,8 @@ def stay(asked: argparse.Namespace) -> int:
     memory, ended = watch.Memory(publish.Twin(asked.out)), threading.Event()
     with ExitStack() as end:
         end.callback(memory.close)
-        for turn, _ in enumerate(watch.turns(partial(watch.scan, asked.ledgers, SOURCE, TEMPLATES), ended.wait)):
+        look, ahead = partial(watch.scan, asked.ledgers, SOURCE, TEMPLATES), partial(memory.look, asked.ledgers)
+        for turn, _ in enumerate(watch.turns(look, ended.wait, ahead)):
             code = attempt(asked, memory)
             if turn == 0 and code:
                 return code

@@ -13,6 +13,7 @@ import signal
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate, pairwise
 from typing import TypeVar
@@ -86,6 +87,14 @@ def beside(work: Callable[[], Result]) -> Callable[[], Result]:
     if processes() == 1 or not hasattr(os, "fork"):
         return work
     return partial(_end, *_start(work), work)
+
+
+def alongside(work: Callable[[], Result]) -> Callable[[], Result]:
+    """`work`, begun now in a thread; what is given back waits for it. It pays where a library does most of it."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    doing = pool.submit(work)
+    pool.shutdown(wait=False)
+    return doing.result
 
 
 def _start(work: Callable[[], Result]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class Entry:
 
     By name: `slug`, the recipe's name without the family; `url`, the address of its page or of its line in a list;
     `data`, the public record; `n_bytes`, the size of its archive; `parent`, id of the run that deltas are taken
-    against; `ranked`: may it stand in a ranked table?
+    against; `ranked`: may it stand in a ranked table? `order`: total and id, the lowest first.
     """
 
     run: Run
@@ -92,6 +93,7 @@ class Entry:
     n_bytes: int = field(init=False, compare=False)
     parent: str | None = field(init=False, compare=False)
     ranked: bool = field(init=False, compare=False)
+    order: tuple[float, str] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Name what is asked for hundreds of thousands of times where there are thousands of runs."""
@@ -104,6 +106,7 @@ class Entry:
         put("n_bytes", run.archive_bytes)
         put("parent", run.parents[0] if run.parents else None)
         put("ranked", run.grade in RANKED)
+        put("order", (run.total, run.id))
 
     @property
     def rule_faithful_bytes(self) -> int:
@@ -159,13 +162,13 @@ class Board:
     @cached_property
     def best_first(self) -> tuple[Entry, ...]:
         """Every run, the lowest total first."""
-        return tuple(sorted(self.entries, key=lambda entry: (entry.total, entry.id)))
+        return tuple(sorted(self.entries, key=attrgetter("order")))
 
     @cached_property
     def pareto(self) -> tuple[Entry, ...]:
         """Ranked runs that no other ranked run beats in both bytes and score, smallest first."""
         line: list[Entry] = []
-        for entry in sorted(self.ranked_first, key=lambda entry: entry.n_bytes):
+        for entry in sorted(self.ranked_first, key=attrgetter("n_bytes")):
             if not line or entry.total < line[-1].total:
                 line.append(entry)
         return tuple(line)
@@ -186,29 +189,25 @@ class Board:
                 out.setdefault(entry.parent, []).append(entry)
         return out
 
-    def brood(self, identifier: str) -> tuple[int, ...]:
-        """The runs that depart from one, each as the number of its object; alike while they are the same objects."""
-        if identifier not in self._broods:
-            self._broods[identifier] = tuple(map(id, self.children.get(identifier, ())))
-        return self._broods[identifier]
-
-    @cached_property
-    def _broods(self) -> dict[str, tuple[int, ...]]:
-        return {}
-
     @cached_property
     def by_score(self) -> dict[str, tuple[list[float], list[Entry]]]:
         """The same with their totals, the lowest first."""
-        ordered = {key: sorted(group, key=lambda e: (e.total, e.id)) for key, group in self.children.items()}
+        ordered = {key: sorted(group, key=attrgetter("order")) for key, group in self.children.items()}
         return {key: ([entry.total for entry in group], group) for key, group in ordered.items()}
 
     @cached_property
     def families(self) -> list[Entry]:
         """The best ranked run of each codec family, best first."""
-        best: dict[str, Entry] = {}
-        for entry in self.ranked_first:
-            best.setdefault(entry.run.family, entry)
-        return list(best.values())
+        best = [next((entry for entry in group if entry.ranked), None) for group in self.by_family.values()]
+        return sorted((entry for entry in best if entry), key=attrgetter("order"))
+
+    @cached_property
+    def by_family(self) -> dict[str, list[Entry]]:
+        """Every run by its codec family, best first."""
+        out: dict[str, list[Entry]] = {}
+        for entry in self.best_first:
+            out.setdefault(entry.run.family, []).append(entry)
+        return out
 
     def of_recipe(self, name: str) -> Entry | None:
         """The newest run of a recipe."""

@@ -48,7 +48,8 @@ _DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "
 LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file
 FORMATS = "data/formats.json"
 BENCHMARK_LIMIT_BYTES = 1 << 20
-PORTION_BYTES = 20 << 20  # of a long ledger in one file: hosts take none above 25 MiB
+PORTION_BYTES = 20 << 20  # of a long table in one file: hosts take none above 25 MiB
+PART_BYTES = 4 << 20  # of a long ledger in one file of JSON: a further run changes the last one only
 _LARGE, _REMEMBERED = 1 << 20, 12  # bytes; files
 _digests: dict[int, tuple[bytes, str]] = {}
 _TABLES = Path(__file__).resolve().parents[1] / "codecs" / "formats.json"
@@ -96,15 +97,19 @@ def benchmark(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def portions(lines: Iterable[str]) -> list[list[str]]:
-    """Lines of ASCII in their order, in portions of at most `PORTION_BYTES` unless one line alone is longer."""
-    every = list(lines)
-    if sum(map(len, every)) + 2 * len(every) <= PORTION_BYTES:
+def portions(lines: Iterable[str], most: int | None = None) -> list[list[str]]:
+    """Lines of ASCII in their order, in portions of at most `most` bytes unless one line alone is longer.
+
+    Args:
+        most: `PORTION_BYTES` where it is None.
+    """
+    every, most = list(lines), most or PORTION_BYTES
+    if sum(map(len, every)) + 2 * len(every) <= most:
         return [every]
     found: list[list[str]] = [[]]
     taken = 0
     for line in every:
-        if found[-1] and taken + len(line) > PORTION_BYTES:
+        if found[-1] and taken + len(line) > most:
             found.append([])
             taken = 0
         found[-1].append(line)
@@ -121,13 +126,14 @@ def portion_name(name: str, number: int) -> str:
 def ledger_json(shelf: Shelf, lines: Sequence[str]) -> dict[str, bytes]:
     """The public records of a contract, oldest first, one a line; before them what of which was withheld or changed.
 
-    A long ledger is cut: the first file, `ledger.json`, names the further ones with their digests.
+    A long ledger is cut: the first file, `ledger.json`, names the further ones; their digests are in the manifest of
+    the site. Each is made once for as long as its runs are the same ones.
 
     Args:
         lines: the record of every run as JSON.
     """
     contract = shelf.contract
-    cut = portions(lines)
+    cut = portions(lines, PART_BYTES)
     head = {
         "schema": "lab.ledger/1",
         "contract": {"name": contract.name, "title": contract.title, "sha256": contract.digest},
@@ -140,12 +146,19 @@ def ledger_json(shelf: Shelf, lines: Sequence[str]) -> dict[str, bytes]:
         },
         "flagged": {entry.id: entry.flags for entry in shelf.entries if entry.flags},
     }
-    made = {
-        portion_name("ledger.json", n): with_lines({**head, "part": n}, "runs", "[]", part)
-        for n, part in enumerate(cut[1:], 2)
-    }
-    further = {"continued": {name: digest_of(content) for name, content in made.items()}} if made else {}
-    return {"ledger.json": with_lines(head | further, "runs", "[]", cut[0])} | made
+    names = [portion_name("ledger.json", n) for n in range(1, len(cut) + 1)]
+    heads = [head | ({"continued": names[1:]} if len(cut) > 1 else {})]
+    heads += [{**head, "part": n} for n in range(2, len(cut) + 1)]
+    before = shelf.entries[0].made.get("ledger.json", {}) if shelf.entries else {}
+    kept = {}
+    for name, first, part in zip(names, heads, cut, strict=True):
+        told, those, content = before.get(name, (None, None, b""))
+        if told != first or those != part:  # where nothing changed, the lines are the same objects
+            content = with_lines(first, "runs", "[]", part)
+        kept[name] = first, part, content
+    if shelf.entries:
+        shelf.entries[0].made["ledger.json"] = kept
+    return {name: content for name, (_, _, content) in kept.items()}
 
 
 def evidence_url(entry: Entry, name: str) -> str:

@@ -48,8 +48,8 @@ class Former:
         found = []
         for name, content in tree.items():
             before = self.tree.get(name)
-            if type(content) is Late and type(before) is Late:  # most are
-                if content.key == before.key and content.key is not None:
+            if type(content) is Late and type(before) is Late:  # most are, and most are the same one
+                if content.key is not None and (content is before or content.key == before.key):
                     found.append(name)
             elif name in self.files and self._same(content, before, signs.get(name), self.signs.get(name)):
                 found.append(name)

@@ -70,16 +70,16 @@ def deltas(shelf: Shelf, entries: Sequence[Entry]) -> dict[str, lineage.Delta | 
 
 def rows(shelf: Shelf) -> bytes:
     """Every standing run as a row of `COLUMNS`, best score first; flagged ones by id besides."""
-    shown = ordered(shelf)
-    changes = deltas(shelf, shown)
     lines = []
-    for entry in shown:
-        delta = changes.get(entry.id)
-        change = delta.total if delta else None
-        before, line = entry.made.get("index", (None, ""))
-        if not line or before != change:
-            line = _LINE.encode(_row(entry, change))
-            entry.made["index"] = change, line
+    homes = {name: board for board in shelf.boards for name in board.by_id}
+    for entry in ordered(shelf):
+        board, made = homes.get(entry.id), entry.made
+        parent = board.by_id.get(entry.parent) if board and entry.parent else None
+        before, line = made.get("index", (None, ""))
+        if not line or before is not parent:
+            delta = lineage.from_parent(entry, board) if board else None
+            line = _LINE.encode(_row(entry, delta.total if delta else None))
+            made["index"] = parent, line
         lines.append(line)
     head = {"schema": "lab.index/1", "columns": COLUMNS, "flagged": [e.id for e in shelf.current if e.flags]}
     return (json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(lines) + "\n]}\n").encode()

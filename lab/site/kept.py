@@ -112,28 +112,46 @@ class Reading:
         known: runs by the names of their files, in the order of a shelf.
         held: how clips and archives looked.
         replaced: entries of runs that others replaced, as they were read and as they know it, by id.
+        ahead: those of `known` that looked different when somebody looked ahead; None where nobody did.
     """
 
     under: tuple[Any, ...]
     known: dict[str, Known] = field(default_factory=dict)
     held: Mapping[str, Look | None] = field(default_factory=dict)
     replaced: dict[str, tuple[Entry, Entry]] = field(default_factory=dict)
+    ahead: list[str] | None = None
+
+    def look(self, folder: str) -> None:
+        """Look ahead for the next `changed`, which then takes runs to be as they look now."""
+        with opened(folder) as handle:
+            self.ahead = self._other(handle)
 
     def changed(self, names: Sequence[str], folder: int | None, held: Mapping[str, Look | None]) -> list[str]:
         """Names of those files of records whose runs were not read yet, or look different now."""
-        there, other = set(names), [name for name in names if name not in self.known]
+        other = self._other(folder) if self.ahead is None else self.ahead
+        self.ahead = None
+        found = {name for name in names if name not in self.known} | set(other).intersection(names)
+        if held is not self.held:
+            for name in self.known.keys() & set(names) - found:
+                seen = self.known[name].seen
+                if seen is None or any(held.get(path) != before for path, before in seen.held):
+                    found.add(name)
+        return sorted(found)
+
+    def _other(self, folder: int | None) -> list[str]:
+        """The known runs whose record, evidence or copies of it look different now."""
+        other = []
         for name, known in self.known.items():
             seen = known.seen
-            if name in there and (
+            if (
                 seen is None
                 or look(f"runs/{name}", folder) != seen.record
                 or look(f"evidence/{name[:-5]}", folder) != seen.evidence
                 or (seen.files and any(look(path, folder) != before for path, before in seen.files))
                 or (seen.copies and any(look(path) is None for path in seen.copies))
-                or (held is not self.held and any(held.get(path) != before for path, before in seen.held))
             ):
                 other.append(name)
-        return sorted(other)
+        return other
 
     def keep(self, names: Collection[str], fresh: dict[str, Known]) -> list[Known]:
         """The runs of these names, some of them fresh, in their order; others are forgotten."""

@@ -44,12 +44,14 @@ class Gate:
         shipped: digests by path of files that a package shipped, which are published byte for byte and not looked at:
             whoever installs the package has the same bytes.
         memory: folder where digests of clean files are kept; None keeps nothing.
+        clean: marks of files that this gate let pass in this process.
     """
 
     declared: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     shipped: Mapping[str, str] = field(default_factory=dict)
     memory: Path | None = field(default=None, compare=False)
+    clean: set[str] = field(default_factory=set, compare=False)
 
     def scan(self, tree: Mapping[str, Content]) -> list[Finding]:
         """Every hit in a tree, in order of its files."""
@@ -58,13 +60,14 @@ class Gate:
         for path, content in tree.items():
             data = read(content)
             hits += watch.look(path, data, custody.sha256_bytes(data))
+        self.clean.update(watch.fresh)
         self.remember(watch.fresh)
         return hits
 
     def watch(self) -> Watch:
         """A look at many files, with what is remembered of former ones; processes forked after it have one each."""
         self.ready()
-        return Watch(gate=self, clean=self._remembered())
+        return Watch(gate=self, clean=self._remembered() | self.clean)
 
     def ready(self) -> sieve.Sieve:
         """What every look goes through, made once in a process: a fifth of a second."""

@@ -32,10 +32,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
-    """A run with its name in pieces."""
+    """A run with its name in pieces. `texts`: each of them once, with the codec family, as tricks are told apart."""
 
     entry: Entry
     pieces: tuple[Piece, ...]
+    texts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,8 @@ def _name(entry: Entry, known: Table) -> Name:
     """The name of a run in pieces, split once for as long as the table is the same."""
     table, name = cast("tuple[Table | None, Name | None]", entry.made.get("name", (None, None)))
     if table is not known or name is None:
-        name = Name(entry=entry, pieces=split(entry.slug, entry.run.family, known))
+        pieces, family = split(entry.slug, entry.run.family, known), entry.run.family
+        name = Name(entry=entry, pieces=pieces, texts=tuple(dict.fromkeys((family, piece.text) for piece in pieces)))
         entry.made["name"] = known, name
     return name
 
@@ -125,44 +127,45 @@ def tricks(found: Sequence[Name], board: Board) -> list[Trick]:
         found: the names of a board, best first.
     """
     carriers: dict[tuple[str, str], list[Name]] = {}
-    says: dict[tuple[str, str], str] = {}
-    for name in found:
-        family = name.entry.run.family
-        for piece in name.pieces:
-            key = family, piece.text
-            if key not in says:
-                says[key], carriers[key] = piece.says, [name]
-            elif carriers[key][-1] is not name:
-                carriers[key].append(name)
+    alone: dict[tuple[str, str], list[tuple[Entry, float]]] = {}
     by_id = {name.entry.id: name for name in found}
+    for name in found:
+        for key in name.texts:
+            if key in carriers:
+                carriers[key].append(name)
+            else:
+                carriers[key] = [name]
+        parent = by_id.get(name.entry.parent or "")
+        if parent and len(parent.pieces) < len(name.pieces):
+            for key in _added(name, parent):
+                if delta := lineage.from_parent(name.entry, board):
+                    alone.setdefault(key, []).append((name.entry, delta.total))
     out = []
     for key, holders in carriers.items():
-        if len(found) > SHOWN and not says[key] and len(holders) == 1:
+        says = next(piece.says for piece in holders[0].pieces if piece.text == key[1])
+        if len(found) > SHOWN and not says and len(holders) == 1:
             continue  # what stands in one name only and says nothing is a number or a word of its own
         out.append(
             Trick(
                 text=key[1],
-                says=says[key],
+                says=says,
                 family=key[0],
                 runs=len(holders),
                 best=holders[0].entry,
-                alone=tuple(_alone(key[1], holders, by_id, board)),
+                alone=tuple(sorted(alone.get(key, ()), key=lambda item: (item[1], item[0].id))),
             )
         )
     return sorted(out, key=lambda trick: (trick.family, -trick.runs, trick.text))
 
 
-def _alone(text: str, holders: Sequence[Name], by_id: Mapping[str, Name], board: Board) -> list[tuple[Entry, float]]:
-    found = []
-    for name in holders:
-        parent = by_id.get(name.entry.parent or "")
-        if parent is None or len(parent.pieces) >= len(name.pieces):
-            continue
-        rest = [piece.text for piece in name.pieces if piece.text != text]
-        if rest == [piece.text for piece in parent.pieces]:
-            delta = lineage.from_parent(name.entry, board)
-            found += [(name.entry, delta.total)] if delta else []
-    return sorted(found, key=lambda item: (item[1], item[0].id))
+def _added(name: Name, parent: Name) -> list[tuple[str, str]]:
+    """The pieces of a name without which it is the parent's, none or one; found once for two names."""
+    known, found = cast("tuple[Name | None, list[tuple[str, str]]]", name.entry.made.get("added", (None, [])))
+    if known is not parent:
+        before = [piece.text for piece in parent.pieces]
+        found = [key for key in name.texts if [one.text for one in name.pieces if one.text != key[1]] == before]
+        name.entry.made["added"] = parent, found
+    return found
 
 
 def longest(found: Sequence[Name]) -> Name | None:

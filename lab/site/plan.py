@@ -64,6 +64,7 @@ from lab.site.clips import Clip, Media
 from lab.site.data import Content
 from lab.site.prose import Desk, Rendered
 from lab.site.sheets import Page, sheet
+from lab.site.stage import Stage
 
 # the masthead, in its order; what a page is called and says of itself stands with the page
 NAV = (
@@ -90,6 +91,7 @@ class Plan:
     files: Mapping[str, Content]
     nav: tuple[Page, ...]
     waiting: tuple[Rendered, ...] = field(default=())
+    stage: Stage = field(default_factory=Stage)
 
 
 FigureMakers = Mapping[str, Callable[..., Markup]]
@@ -103,6 +105,7 @@ def make(
     pack: Callable[[Iterable[Entry], Path], Mapping[str, bytes]] = packets.zips,
     space: room.Room = room.HOST,
     tabled: Callable[[], Mapping[str, Content]] | None = None,
+    stage: Stage | None = None,
 ) -> Plan:
     """The plan of the whole site; where a host takes fewer files than it would have, fewer runs have a page.
 
@@ -113,7 +116,9 @@ def make(
         pack: zips the packets of runs, perhaps with a memory of former builds.
         space: how many files there may be.
         tabled: what gives the ledgers, as `tables.begun` does; without it they are made here, without Parquet.
+        stage: that of the builds before, where a builder stays.
     """
+    stage = stage or Stage()
     media, files = _media(clips)
     files |= made or {}
     words = _glossary_words(book)
@@ -165,7 +170,7 @@ def make(
     files |= tabled() if tabled else tables.files(book)
     planned += [
         *([sheet("/status/", status=standing, file=status.FILE, shown=status.SHOWN)] if standing else []),
-        *runs.pages(book, media, files),
+        *runs.pages(book, media, files, stage),
         *compare.pages(board, media, offered),
         *pages.notebook(texts["notebook"]),
         *pages.texts(texts["pages"], board, packet, files),
@@ -206,6 +211,7 @@ def make(
         files=files,
         nav=tuple(there[url] for url in NAV if url in there),
         waiting=tuple(text for group in texts.values() for text in group if text.waits_for),
+        stage=stage,
     )
 
 

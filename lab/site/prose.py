@@ -121,7 +121,7 @@ class Desk:
 
     def family(self, name: str) -> Sequence[Citation]:
         """Every run of a codec family, best first; those that a text takes out of it are cited."""
-        entries = [entry for entry in (self.board.best_first if self.board else ()) if entry.run.family == name]
+        entries = self.board.by_family.get(name, []) if self.board else []
         return Ranked(entries, self._note)
 
     def tried(self, run: Citation) -> list[Citation]:

@@ -17,7 +17,7 @@ from lab.site import bundle, captions, compiled, details, feeds, figures, laws, 
 from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
-from lab.site.data import LINKS, Content, Late, Seal
+from lab.site.data import LINKS, Content, Seal
 from lab.site.forms import Forms
 from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
@@ -135,12 +135,19 @@ def render(plan: Plan, templates: Path) -> dict[str, Content | Seal]:
     found.globals.update(there=frozenset(page.url for page in plan.pages))
     for name in sorted({page.template for page in plan.pages}):  # compiled once, before workers are forked
         found.get_template(name)
-    around = _around(plan, templates, urls)
+    around, stage, lates = _around(plan, templates, urls), plan.stage, {}
+    stage.draw = partial(one, found=found)
     for page in plan.pages:
-        path, key = page.path, page.key and (around, page.title, page.key)
+        made: Content
+        if page.searched:
+            path, made = page.path, one(page, found)
+        else:
+            late = lates[page.url] = stage.late(page, around)
+            _, _, path, made = late
         if path in tree:
             raise SiteError(page.url, expected="every address once", found="two files")
-        tree[path] = one(page, found) if page.searched else Late(partial(one, page, found), key)
+        tree[path] = made
+    stage.lates = lates
     tree[bundle.RELEASE] = bundle.release(plan.book, plan.files)
     tree[bundle.BUNDLE] = Seal(partial(bundle.bundle, plan.book, templates))
     return {name: tree[name] for name in sorted(tree)}

@@ -1,13 +1,13 @@
 """The page of a single run: what it prints, and what decides whether it is as it was.
 
-Where a builder stays, a page whose key is that of the page before is not drawn again: whatever a page prints of another
-run must stand in its key.
+Where a builder stays, a page whose key equals that of the page before is that page, not drawn again: whatever a page
+prints of another run must stand in its key.
 """
 
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from lab.site.book import Board, Book, Entry, Shelf
 from lab.site.clips import Media
 from lab.site.data import Content
 from lab.site.sheets import Page
+from lab.site.stage import Shown, Stage
 
 ROWS, PLAIN_ROWS = 12, 6  # of the table of parent, siblings and children
 SURROUNDINGS = (
@@ -24,35 +25,65 @@ SURROUNDINGS = (
 )
 
 
-def pages(book: Book, media: Mapping[str, Media], files: Mapping[str, Content]) -> list[Page]:
-    """A page for every run that has one."""
-    found: list[Page] = []
+def pages(book: Book, media: Mapping[str, Media], files: Mapping[str, Content], stage: Stage) -> list[Page]:
+    """A page for every run that has one; of the stage's pages those that are as they were."""
+    before, stage.pages = stage.pages, {}
+    past, stage.shelves = stage.shelves, {shelf.contract.name: shelf for shelf in book.shelves}
+    stage.media, stage.files = media, files
     for shelf in book.shelves:
+        moved = _moved(shelf, past.get(shelf.contract.name))
         homes = {name: board for board in shelf.boards for name in board.by_id}
         for entry in shelf.entries:
             if not entry.row:
-                key = _key(entry, shelf.by_id, homes.get(entry.id))
-                found.append(_page(entry, shelf, media.get(entry.url), files, key))
-    return found
+                url = entry.url
+                known, shown = before.get(url), media.get(url)
+                if (
+                    known is None
+                    or known.entry is not entry
+                    or known.page.key[0] != shown
+                    or moved is None
+                    or not moved.isdisjoint(known.named)
+                ):
+                    named, key = _key(entry, shelf.by_id, homes.get(entry.id))
+                    if known is None or known.entry is not entry or known.page.key != (shown, key):
+                        known = Shown(entry, _page(entry, shown, stage, (shown, key)), named)
+                stage.pages[url] = known
+    return [shown.page for shown in stage.pages.values()]
 
 
-def _key(entry: Entry, known: Mapping[str, Entry], board: Board | None) -> Any:
-    """What decides a page of a run: the runs that it prints anything of, each the same object while it is alike."""
+def _key(entry: Entry, known: Mapping[str, Entry], board: Board | None) -> tuple[tuple[str, ...], Any]:
+    """(ids of runs, what decides a page): the page is another one only if these or what departs from them are others.
+
+    A key holds every run that the page prints anything of, mostly the same objects as before.
+    """
     above, other, later = entry.parent, entry.data["supersedes"], entry.superseded_by
-    named = (
-        id(entry),
-        id(known.get(above)) if above else 0,
-        id(known.get(other)) if other else 0,
-        id(known.get(later)) if later else 0,
-    )
-    if board is None:
-        return named
-    parent = board.by_id.get(above) if above else None
-    before = board.by_id.get(parent.parent) if parent and parent.parent else None
-    return named, (id(parent), id(before), id(board.frontier)), board.brood(above or ""), board.brood(entry.id)
+    ids = [name for name in (entry.id, above, other, later) if name]
+    key: tuple[Any, ...] = tuple(map(known.get, ids))
+    if board:
+        parent = board.by_id.get(above) if above else None
+        upper = parent.parent if parent else None
+        before = board.by_id.get(upper) if upper else None
+        ids += [upper] if upper else []
+        key = key, parent, before, board.frontier, board.children.get(above or ""), board.children.get(entry.id)
+    return tuple(ids), key
 
 
-def _page(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content], key: Any) -> Page:
+def _moved(shelf: Shelf, past: Shelf | None) -> Set[str] | None:
+    """The runs that are others than before, and those that they depart from, by id; None where it may be any."""
+    if past is None or len(past.boards) != len(shelf.boards):
+        return None
+    if any(
+        one.axis != two.axis or one.frontier is not two.frontier
+        for one, two in zip(shelf.boards, past.boards, strict=True)
+    ):
+        return None
+    now, then = shelf.by_id, past.by_id
+    others = [entry for name, entry in now.items() if then.get(name) is not entry]
+    others += [entry for name, entry in then.items() if now.get(name) is not entry]
+    return {name for entry in others for name in (entry.id, entry.parent) if name}
+
+
+def _page(entry: Entry, media: Media | None, stage: Stage, key: Any) -> Page:
     modules = ("copy", *(("clip",) if media else ()), *(("verify",) if entry.archive else ()))
     return Page(
         url=entry.url,
@@ -60,14 +91,15 @@ def _page(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, C
         searched=False,
         title=entry.slug,
         description=str(entry.data["recipe"]["question"])[:200],
-        context=partial(_values, entry, shelf, media, files),
+        context=partial(_values, entry, stage),
         nav="/ledger/",
         modules=modules,
-        key=(key, media),
+        key=key,
     )
 
 
-def _values(entry: Entry, shelf: Shelf, media: Media | None, files: Mapping[str, Content]) -> dict[str, Any]:
+def _values(entry: Entry, stage: Stage) -> dict[str, Any]:
+    shelf, files, media = stage.shelves[entry.contract.name], stage.files, stage.media.get(entry.url)
     board = next((board for board in shelf.boards if entry.id in board.by_id), None)
     parent = shelf.by_id.get(entry.parent or "")
     best = board.frontier if board else None

@@ -1,7 +1,8 @@
 """The search index over prose: what pagefind makes of the rendered pages, as files of the tree.
 
-Only pages whose main part is marked `data-pagefind-body` are indexed; runs are found in their tables. Of what pagefind
-writes, its ready-made interface is left out: the page `/search/` has its own.
+Only pages whose main part is marked `data-pagefind-body` are indexed; runs are found in their tables, so drawings and
+tables marked `data-pagefind-ignore` are taken out of a page before pagefind reads it, which would take most of its
+time. Of what pagefind writes, its ready-made interface is left out: the page `/search/` has its own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _MADE_BY = f"pagefind {version('pagefind')}, page by page, files as answered" if
 _NEEDED = ("pagefind.js", "pagefind-worker.js", _ENTRY, "wasm.en.pagefind", "wasm.unknown.pagefind")
 _BUILT_IN = re.compile(rb"/(?:home|root|Users|work|tmp|opt)/[\w.-]+/")
 _KINDS = (".pf_meta", ".pf_index", ".pf_fragment")
+_NO_PROSE = re.compile(rb"<svg\b.*?</svg>|<table\b[^>]*\sdata-pagefind-ignore\b.*?</table>", re.DOTALL)
 
 
 def available() -> bool:
@@ -61,7 +63,7 @@ def making(tree: Mapping[str, Content | Seal], cache: Path) -> Iterator[Callable
     Pages that are made late are not searched.
     """
     pages = {name: content for name, content in tree.items() if isinstance(content, bytes) and name.endswith(".html")}
-    pages = {name: pages[name] for name in sorted(pages) if MARK in pages[name]}
+    pages = {name: _NO_PROSE.sub(b"", pages[name]) for name in sorted(pages) if MARK in pages[name]}
     if not pages or not available():
         yield dict
         return

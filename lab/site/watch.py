@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from lab.site import check, leaks, publish
 from lab.site.data import Content, Seal
 from lab.site.former import Former
 from lab.site.kept import Kept
+from lab.site.stage import Stage
 
 EVERY_S, CALM_S = 1.0, 0.2
 DEPTH = 2  # of a ledger's folders that are listed: contract, and what it holds
@@ -26,6 +28,8 @@ class Memory:
     records: Kept = field(default_factory=dict)
     shipped: Mapping[str, Content] = field(default_factory=dict)
     former: Former = field(default_factory=Former)
+    stage: Stage = field(default_factory=Stage)
+    past: Former | None = None
 
     def publish(
         self,
@@ -45,13 +49,16 @@ class Memory:
                 gate = replace(gate, memory=None)
             checked = check.check(tree, gate, put, self.former, further)
             self.twin.changed(checked.changed, checked.gone)
-        self.former = Former(
-            gate=gate,
-            tree=tree,
-            files=checked.files,
-            pages=checked.seen,
-            leads=checked.leads,
-            signs=checked.signs,
+        self.past, self.former = (
+            self.former,
+            Former(  # ten thousand objects are taken apart when there is time
+                gate=gate,
+                tree=tree,
+                files=checked.files,
+                pages=checked.seen,
+                leads=checked.leads,
+                signs=checked.signs,
+            ),
         )
         return checked
 
@@ -59,8 +66,14 @@ class Memory:
         """Leave nothing beside the site."""
         self.twin.close()
 
+    def look(self, ledgers: Path) -> None:
+        """See which runs look different now, for a build that begins soon."""
+        for name, reading in self.records.items():
+            reading.look(str(ledgers / name))
+
     def rest(self) -> None:
         """What is better done before the next build than in it."""
+        self.past = None
         if self.former.files:
             self.twin.stand()
         gc.collect()
@@ -94,19 +107,24 @@ def _below(folder: Path | str, depth: int | None) -> State:
     return found
 
 
-def turns(look: Callable[[], State], wait: Callable[[float], bool]) -> Iterator[None]:
+def turns(
+    look: Callable[[], State], wait: Callable[[float], bool], ahead: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Now, and again whenever what `look` gives is another thing than before the last turn, and calm since.
 
     Args:
         wait: waits some seconds; True ends the turns.
+        ahead: what a turn needs and may find out while it is waited for calm; what changes after it must change what
+            `look` gives.
     """
     known = look()
     yield
     while not wait(EVERY_S):
         before, now = known, look()
         while now != before:
-            before = now
-            if wait(CALM_S):
+            before, since = now, time.monotonic()
+            ahead()
+            if wait(max(0.0, since + CALM_S - time.monotonic())):
                 return
             now = look()
         if now != known:
