@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,15 @@ def test_what_a_killed_worker_left_is_done_again() -> None:
         return len(some)
 
     assert shares.spread(work, list(range(1000)), 2) == [500, 500]
+
+
+def test_work_alongside_is_done_once_in_a_thread_and_an_error_of_it_is_the_callers() -> None:
+    done: list[int] = []
+    waited = shares.alongside(lambda: done.append(threading.get_ident()) or "made")
+    assert waited() == waited() == "made"
+    assert done != [threading.get_ident()]
+    with pytest.raises(KeyError, match="odd"):
+        shares.alongside(lambda: {}["odd"])()
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -93,6 +93,17 @@ def test_the_index_covers_prose_and_not_runs(built: SimpleNamespace, tmp_path: P
     assert {name: data.digest_of(made[name]) for name in made} == {name: data.digest_of(again[name]) for name in again}
 
 
+def test_drawings_and_tables_of_runs_are_not_indexed(tmp_path: Path) -> None:
+    if not search.available():
+        pytest.skip("pagefind is not installed")
+    page = b'<html lang="en"><title>t</title><main data-pagefind-body><p>words in prose</p>%s</main></html>'
+    drawn = b'<svg class="plot"><title>drawn</title></svg><table data-pagefind-ignore><tr><td>slug</td></tr></table>'
+    told = b"<table><tr><td>meaning</td></tr></table>"
+    made = [search.index({"a.html": page % text}, tmp_path / "cache") for text in (told, told + drawn, drawn)]
+    digests = [{name: data.digest_of(content) for name, content in one.items()} for one in made]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_webassembly_is_allowed_for_search_only() -> None:
     blocks = host.headers_file().decode().split("\n\n")
     allowed = [block for block in blocks if "wasm-unsafe-eval" in block]

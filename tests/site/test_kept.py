@@ -65,6 +65,29 @@ def test_nothing_changed_and_every_entry_is_the_same_one(desk: Desk) -> None:
     assert desk.again() == set()
 
 
+def test_who_looked_ahead_is_believed_once(desk: Desk) -> None:
+    seen = desk.kept[shelf.NAME]
+    seen.look(str(desk.folder))
+    assert desk.again() == set()
+    _note(desk)
+    seen.look(str(desk.folder))
+    assert desk.again() == {desk.made.ids[SECOND]}
+    seen.look(str(desk.folder))
+    _same_length(desk)
+    intake.load(desk.source, desk.made.ledgers, desk.redactor, desk.kept)  # which believes that it is as it was
+    assert desk.again() == {desk.made.ids[SECOND]}  # and this does not
+
+
+def test_what_comes_and_goes_after_a_look_ahead_is_seen(desk: Desk) -> None:
+    desk.kept[shelf.NAME].look(str(desk.folder))
+    text = desk.record(SECOND).read_text(encoding="utf-8")
+    desk.record(SECOND).unlink()
+    assert desk.again() == {desk.made.ids[SECOND]}
+    desk.kept[shelf.NAME].look(str(desk.folder))
+    desk.record(SECOND).write_text(text, encoding="utf-8")
+    assert desk.again() == {desk.made.ids[SECOND]}
+
+
 def _note(desk: Desk) -> None:
     data = json.loads(desk.record(SECOND).read_text(encoding="utf-8"))
     desk.record(SECOND).write_text(json.dumps({**data, "notes": ["one more"]}), encoding="utf-8")

@@ -26,6 +26,11 @@ class Made:
     made: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def order(self) -> tuple[float, str]:
+        """As an entry has it."""
+        return self.total, self.id
+
+    @property
     def run(self) -> Any:
         """Axis and score."""
         terms = {"segnet_term": 0.0, "posenet_term": 0.0, "rate_term": self.total}

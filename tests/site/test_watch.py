@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -251,9 +253,43 @@ def test_a_turn_comes_with_every_change_once_it_is_calm() -> None:
     next(turns)
     assert waits == []
     next(turns)
-    assert waits == [watch.EVERY_S] * 3 + [watch.CALM_S] * 2
+    every, calm = watch.EVERY_S, pytest.approx(watch.CALM_S, abs=0.1)
+    assert waits == [every] * 3 + [calm] * 2
     assert list(turns) == []  # it went away and came back, which is no change; then it was ended
-    assert waits[5:] == [watch.EVERY_S, watch.EVERY_S, watch.CALM_S, watch.CALM_S, watch.EVERY_S]
+    assert waits[5:] == [every, every, calm, calm, every]
+
+
+def test_somebody_may_look_ahead_while_it_is_waited_for_calm() -> None:
+    states = iter([("a", at, 1)] for at in (1, 2, 3, 3, 3))
+    seen: list[str] = []
+
+    def wait(seconds: float) -> bool:
+        seen.append("calm" if seconds < watch.EVERY_S else "wait")
+        return len(seen) == 6
+
+    turns = watch.turns(lambda: next(states), wait, lambda: seen.append("ahead"))
+    next(turns)
+    next(turns)
+    assert seen == ["wait", "ahead", "calm", "ahead", "calm"]
+    assert list(turns) == []
+
+
+def test_pages_that_stay_are_the_same_objects_and_hold_no_former_build(site: Site) -> None:
+    site.build()
+    parent = run_of(site, "baseline-fast")
+    site.record(0.03, parent, verdict="rejected")
+    site.build()
+    before, old = dict(site.memory.former.tree), weakref.ref(site.memory.stage.shelves[shelf.NAME])
+    child = site.record(0.02, parent, verdict="rejected")
+    site.build()
+    runs = {name for name in site.memory.former.tree if name.startswith("runs/") and name in before}
+    drawn = {name.split("/")[2] for name in runs if site.memory.former.tree[name] is not before[name]}
+    stands = intake.load(builder.SOURCE, site.made.ledgers).main.boards[0]
+    assert {parent, *(one.id for one in stands.children[parent] if one.id != child)} == drawn
+    assert runs - {f"runs/{shelf.NAME}/{name}/index.html" for name in drawn}
+    del before
+    gc.collect()
+    assert old() is None
 
 
 def test_what_decides_a_turn_is_seen(site: Site) -> None:
