@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -79,6 +80,23 @@ def test_csv_and_parquet_have_the_columns_of_the_schema_and_the_values_of_the_re
     assert table.column("run").to_pylist() == [row["run"] for row in rows]
     assert table.column("posenet").to_pylist() == [entry.data["evaluation"]["posenet"] for entry in entries]
     assert tables.as_parquet(built.book.main.entries) == made
+
+
+def test_a_further_run_changes_the_last_part_of_a_long_ledger_only(
+    built: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "PART_BYTES", 8_000)
+    whole = built.book.main
+    shelves = [replace(whole, entries=whole.entries[:count]) for count in range(1, len(whole.entries) + 1)]
+    made = [data.ledger_json(shelf, [line.json for line in tables.lines(shelf)]) for shelf in shelves]
+    assert len(made[-1]) > 2
+    for before, after in itertools.pairwise(made):
+        changed = {name for name, content in after.items() if before.get(name) is not content}
+        last = list(after)[-1]
+        assert changed == ({last} if len(after) == len(before) else {last, "ledger.json"})
+    parts = [json.loads(content) for content in made[-1].values()]
+    assert parts[0]["continued"] == list(made[-1])[1:]
+    assert [run["id"] for part in parts for run in part["runs"]] == [entry.id for entry in whole.entries]
 
 
 def test_the_index_covers_prose_and_not_runs(built: SimpleNamespace, tmp_path: Path) -> None:
