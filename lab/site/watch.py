@@ -22,7 +22,10 @@ State = list[tuple[str, int, int]]
 
 @dataclass(slots=True)
 class Memory:
-    """What a builder keeps between two builds of one site: records as read, files that packages shipped, the tree."""
+    """What a builder keeps between two builds of one site: records as read, files that packages shipped, the tree.
+
+    `past` is the tree before, taken apart in `rest`: that takes a while where it has ten thousand pages.
+    """
 
     twin: publish.Twin
     records: Kept = field(default_factory=dict)
@@ -49,16 +52,14 @@ class Memory:
                 gate = replace(gate, memory=None)
             checked = check.check(tree, gate, put, self.former, further)
             self.twin.changed(checked.changed, checked.gone)
-        self.past, self.former = (
-            self.former,
-            Former(  # ten thousand objects are taken apart when there is time
-                gate=gate,
-                tree=tree,
-                files=checked.files,
-                pages=checked.seen,
-                leads=checked.leads,
-                signs=checked.signs,
-            ),
+        self.past = self.former
+        self.former = Former(
+            gate=gate,
+            tree=tree,
+            files=checked.files,
+            pages=checked.seen,
+            leads=checked.leads,
+            signs=checked.signs,
         )
         return checked
 
@@ -114,8 +115,8 @@ def turns(
 
     Args:
         wait: waits some seconds; True ends the turns.
-        ahead: what a turn needs and may find out while it is waited for calm; what changes after it must change what
-            `look` gives.
+        ahead: what a turn needs and may find out while it is waited for calm, again with every change that `look`
+            sees; what it does not see, an edit in place after that, waits for the next turn.
     """
     known = look()
     yield
