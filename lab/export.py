@@ -141,8 +141,18 @@ def columns(rows: Sequence[dict[str, Any]]) -> Any:
     kinds = {"string": arrow.string(), "number": arrow.float64(), "integer": arrow.int64()}
     of = [(name, kinds[kind]) for name, (_, kind, _) in COLUMNS.items()]
     values = zip(*map(itemgetter(*COLUMNS), rows), strict=True) if rows else ([] for _ in COLUMNS)
-    arrays = [arrow.array(column, type=kind) for column, (_, kind) in zip(values, of, strict=True)]
+    arrays = [_array(arrow, column, kind) for column, (_, kind) in zip(values, of, strict=True)]
     return arrow.RecordBatch.from_arrays(arrays, schema=arrow.schema(of))
+
+
+def _array(arrow: Any, column: Sequence[Any], kind: Any) -> Any:
+    """A column as Arrow holds it; `pyarrow.array` would load pandas to ask it whether the column is one of its own."""
+    building = arrow.lib.StringBuilder()
+    if kind == arrow.string():
+        building.append_values(column)
+        return building.finish()
+    building.append_values([None if value is None else repr(value) for value in column])
+    return building.finish().cast(kind)
 
 
 def write_parquet(parts: Sequence[Any], path: Path) -> None:

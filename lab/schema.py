@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from sys import intern
 from typing import Any
 
 from lab.contract import Contract, Score
@@ -149,7 +150,7 @@ def parse(text: str, where: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
+    table = {intern(name): intern(value) if type(value) is str else value for name, value in pairs}
     if len(table) != len(pairs):
         raise ValueError("a key that stands twice")
     return table

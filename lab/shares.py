@@ -14,14 +14,17 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import TypeVar
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 LEAST = 256  # items below which a fork costs more than it saves
 MOST = 4
+_SIZE = 8  # bytes of a number
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -55,27 +58,31 @@ def spread(
     os.write(writing, bytes(range(count, n_shares)))
     os.close(writing)
 
-    def mine(number: int) -> dict[int, Result]:
-        """The first share of this process and those that it came to take, by their numbers."""
-        done = {number: work(shares[number])}
+    def mine(number: int, give: Callable[[tuple[int, Result]], object]) -> None:
+        """Do the first share of this process and those that it comes to take; give each with its number."""
+        give((number, work(shares[number])))
         while ticket := os.read(tickets, 1):
-            done[ticket[0]] = work(shares[ticket[0]])
-        return done
+            give((ticket[0], work(shares[ticket[0]])))
+
+    def take(one: tuple[int, Result]) -> None:
+        """Keep a share that was done here, and those that are there already from elsewhere."""
+        done.update([one])
+        for worker in workers:
+            done.update(worker.results())
 
     gc.freeze()
-    waiting: list[tuple[int, int]] = []
+    workers: list[_Worker] = []
+    done: dict[int, Result] = {}
     try:
-        waiting += [_start(partial(mine, number)) for number in range(1, count)]
-        done = mine(0)
-        while waiting:
-            done |= _end(*waiting.pop(0), dict)
+        workers += [_Worker(partial(mine, number)) for number in range(1, count)]
+        mine(0, take)
+        for worker in workers:
+            done.update(worker.end())
         return [done[number] if number in done else work(share) for number, share in enumerate(shares)]
     finally:
         os.close(tickets)
-        for process, pipe in waiting:  # something failed here: nobody waits for what they do
-            os.kill(process, signal.SIGKILL)
-            os.close(pipe)
-            os.waitpid(process, 0)
+        for worker in workers:  # if something failed here, nobody waits for what they do
+            worker.close()
         gc.unfreeze()
 
 
@@ -86,7 +93,13 @@ def beside(work: Callable[[], Result]) -> Callable[[], Result]:
     """
     if processes() == 1 or not hasattr(os, "fork"):
         return work
-    return partial(_end, *_start(work), work)
+    worker = _Worker(lambda give: give(work()))
+
+    def waited() -> Result:
+        found = worker.end()
+        return found[0] if found else work()
+
+    return waited
 
 
 def alongside(work: Callable[[], Result]) -> Callable[[], Result]:
@@ -97,34 +110,61 @@ def alongside(work: Callable[[], Result]) -> Callable[[], Result]:
     return doing.result
 
 
-def _start(work: Callable[[], Result]) -> tuple[int, int]:
-    """(process, reading end of its pipe) of a worker that does one piece of work and writes what it gives."""
-    reading, writing = os.pipe()
-    parent = os.getpid()
-    process = os.fork()
-    if process:
-        os.close(writing)
-        return process, reading
-    try:  # the worker: whatever happens, it ends here
-        os.close(reading)
-        _end_with(parent)
-        data = pickle.dumps(work(), protocol=pickle.HIGHEST_PROTOCOL)
-        with os.fdopen(writing, "wb") as stream:
-            stream.write(data)
-        os._exit(0)
-    finally:
-        os._exit(1)
+class _Worker:
+    """A process whose results can be taken one by one while it goes on: it leaves them in a file and tells their sizes.
 
+    What it did not come to give, for whatever reason, is not among them.
+    """
 
-def _end(process: int, pipe: int, work: Callable[[], Result]) -> Result:
-    """What a worker gave; where it failed, the same work done here."""
-    with os.fdopen(pipe, "rb") as stream:
-        data = stream.read()
-    _, status = os.waitpid(process, 0)
-    if status or not data:
-        return work()
-    result: Result = pickle.loads(data)
-    return result
+    def __init__(self, work: Callable[[Callable[[Any], object]], object]) -> None:
+        """Begin `work`, which is handed what takes a result."""
+        self._file, self._read, self._open = TemporaryFile(), 0, True  # noqa: SIM115  closed by `close`
+        self._told, telling = os.pipe()
+        parent = os.getpid()
+        self._process = os.fork()
+        if self._process:
+            os.close(telling)
+            return
+        try:  # the worker: whatever happens, it ends here
+            os.close(self._told)
+            _end_with(parent)
+            work(partial(self._give, telling))
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def _give(self, telling: int, result: Any) -> None:
+        data = pickle.dumps(result, protocol=pickle.HIGHEST_PROTOCOL)
+        self._file.write(data)
+        self._file.flush()
+        os.write(telling, len(data).to_bytes(_SIZE, "little"))  # so few bytes arrive all at once
+
+    def results(self, *, wait: bool = False) -> list[Any]:
+        """What it gave since this was asked last; all of it where this waits."""
+        os.set_blocking(self._told, wait)
+        found: list[Any] = []
+        with suppress(BlockingIOError):
+            while told := os.read(self._told, _SIZE << 8):
+                for at in range(0, len(told), _SIZE):
+                    size = int.from_bytes(told[at : at + _SIZE], "little")
+                    found.append(pickle.loads(os.pread(self._file.fileno(), size, self._read)))
+                    self._read += size
+        return found
+
+    def end(self) -> list[Any]:
+        """What else it gave, once it is at its end."""
+        found = self.results(wait=True)
+        self.close()
+        return found
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        if self._open:
+            self._open = False
+            os.close(self._told)
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+            self._file.close()
 
 
 def _end_with(parent: int) -> None:

@@ -44,19 +44,20 @@ def test_a_process_that_is_done_takes_what_nobody_has_yet(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_what_a_worker_that_is_killed_in_a_later_turn_did_is_done_again(last: bool) -> None:
+def test_what_a_worker_that_is_killed_in_a_later_turn_had_not_done_is_done_here(last: bool) -> None:
     parent, items = os.getpid(), list(range(1000))
 
-    def work(some: Sequence[int]) -> list[int]:
+    def work(some: Sequence[int]) -> tuple[int, list[int]]:
         if os.getpid() != parent and (not last or some[-1] == items[-1] or some[0] > 500):
             os.kill(os.getpid(), signal.SIGKILL)
         if os.getpid() == parent:
             time.sleep(0.02)
-        return squares(some)
+        return os.getpid(), squares(some)
 
     done = shares.spread(work, items, 2, turns=8)
     assert len(done) == 16
-    assert [n for share in done for n in share] == squares(items)
+    assert (done[1][0] == parent) == (not last)
+    assert [n for _, some in done for n in some] == squares(items)
 
 
 def test_few_items_stay_in_this_process() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lab.bitstream import Section, check_tiling
@@ -33,7 +34,7 @@ class Row:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Anatomy:
     """The sections of one archive; they sum to its size, at every level."""
 
@@ -41,12 +42,14 @@ class Anatomy:
     sha256: str
     sections: tuple[Section, ...]
 
+    @cached_property
     def leaves(self) -> list[Row]:
         """The sections that are not divided further, in file order: they tile the file."""
         tones: dict[str, int] = {}
         inner = [(item, depth) for item, depth in _walk(self.sections, 0) if not item.children]
         return [self._row(item, depth, tones) for item, depth in inner]
 
+    @cached_property
     def rows(self) -> list[Row]:
         """What a table shows, outer before inner; where a section holds many alike, one row stands for each kind."""
         tones: dict[str, int] = {}
@@ -62,7 +65,7 @@ class Anatomy:
 
     def largest(self) -> Row:
         """The row that takes the most bytes among those that are not divided further."""
-        return max((row for row in self.rows() if row.tone is not None), key=lambda row: row.section.n_bytes)
+        return max((row for row in self.rows if row.tone is not None), key=lambda row: row.section.n_bytes)
 
     def _table(self, sections: tuple[Section, ...], depth: int, tones: dict[str, int]) -> Iterator[Row]:
         if len(sections) <= CROWD:

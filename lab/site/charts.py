@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -157,25 +158,32 @@ def draw(chart: Chart, width: float, height: float, *, narrow: bool) -> Markup:
 
 def _grid(chart: Chart, plot: Box, at: Place, *, narrow: bool) -> Markup:
     parts: list[Markup] = []
-    base = plot.y + plot.height
     for value, text in chart.y.ticks(max(4, int(plot.height / 52))):
         _, y = at(chart.x.lo, value)
         parts.append(tag("line", class_="grid", x1=plot.x, x2=plot.x + plot.width, y1=y, y2=y))
         parts.append(tag("text", text, class_="tick", x=plot.x - 8, y=y + 4.5, text_anchor="end"))
-    ticks = chart.x_ticks if chart.x_ticks is not None else chart.x.ticks(4 if narrow else 9)
+    parts.append(_below(chart.x, chart.x_ticks, plot, narrow=narrow))
+    parts.append(tag("text", chart.y.label, class_="label", x=2.0, y=14.0))
+    return tag("g", *parts, aria_hidden="true")
+
+
+@lru_cache(maxsize=256)
+def _below(axis: Axis, ticks: tuple[tuple[float, str], ...] | None, plot: Box, *, narrow: bool) -> Markup:
+    """The horizontal axis, which many charts share."""
+    parts: list[Markup] = []
+    base, end = plot.y + plot.height, plot.x + plot.width
     free = -math.inf  # right end of the last text
-    for value, text in ticks:
-        x, _ = at(value, chart.y.lo)
+    for value, text in axis.ticks(4 if narrow else 9) if ticks is None else ticks:
+        x = plot.x + axis.place(value) * plot.width
         parts.append(tag("line", class_="tick", x1=x, x2=x, y1=base, y2=base + 5))
         half = len(text) * TICK_CHARACTER / 2
         if x - half > free:
             parts.append(tag("text", text, class_="tick", x=x, y=base + 19, text_anchor="middle"))
             free = x + half + TICK_GAP
-    parts.append(tag("line", class_="axis", x1=plot.x, x2=plot.x + plot.width, y1=base, y2=base))
-    if chart.x.label:
-        parts.append(tag("text", chart.x.label, class_="label", x=plot.x + plot.width, y=base + 39, text_anchor="end"))
-    parts.append(tag("text", chart.y.label, class_="label", x=2.0, y=14.0))
-    return tag("g", *parts, aria_hidden="true")
+    parts.append(tag("line", class_="axis", x1=plot.x, x2=end, y1=base, y2=base))
+    if axis.label:
+        parts.append(tag("text", axis.label, class_="label", x=end, y=base + 39, text_anchor="end"))
+    return Markup("".join(parts))
 
 
 def _points(line: Line, chart: Chart, at: Place) -> list[tuple[float, float]]:

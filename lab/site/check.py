@@ -12,15 +12,14 @@ from urllib.parse import unquote
 
 from lab import shares
 from lab.errors import BrokenLink, LeakFound, MediaMissing, SiteError
-from lab.site import data, leaks
+from lab.site import data, held, leaks
 from lab.site.data import Content, File, Seal, read
 from lab.site.former import Away, Former, Seen, signs
-from lab.site.held import Held, Lines
 from lab.site.kept import Look
 
 FILE_LIMIT = 20_000
 ASSET_LIMIT_BYTES = 25 << 20
-_TURNS = 16  # shares for each process
+_TURNS = 32  # shares for each process
 _OTHER, _AS_A_PAGE = 0.3, 40_000  # of a page: another file, and how many of its bytes take as long again
 HEADER_RULES, HEADER_LINE, REDIRECTS, REDIRECT_LINE = 100, 2_000, 2_000, 1_000
 _MEDIA = (".mp4", ".webp", ".png", ".jpg", ".svg")
@@ -150,13 +149,13 @@ def _cost(tree: Mapping[str, Content], name: str) -> float:
 class _Desk:
     """Where files are read one by one: each checked by itself, looked at for leaks, put into its place.
 
-    What came before is remembered: lines, sets of ids, links that were followed. Every process has a desk of its own.
+    What came before is remembered: sets of ids, links that were followed. Every process has a desk of its own.
     """
 
     def __init__(self, gate: leaks.Gate, before: Former, place: Callable[[str, bytes], Any] | None) -> None:
         """Take what looks for leaks, the tree that was checked last, and what puts a file."""
         self._gate, self._before, self._place = gate, before, place
-        self._watch, self._lines = gate.watch(), Lines()
+        self._watch = gate.watch()
         self._alike: dict[frozenset[str], frozenset[str]] = {}
         self._sound: dict[str, set[str]] = {}  # links that were followed from pages, by their way from the root
 
@@ -166,7 +165,7 @@ class _Desk:
         for name in names:
             content = read(tree[name])
             if name.endswith(".html"):
-                share.pages[name] = self._page(name, self._lines.look(content), known, share.leads)
+                share.pages[name] = self._page(name, held.look(content), known, share.leads)
             digest = data.digest_of(content)
             if not self._before.passed(name, digest, self._gate):
                 share.hits += self._watch.look(name, content, digest, self._before.text(name, self._gate))
@@ -180,13 +179,13 @@ class _Desk:
             return None
         return known.placed if known and known.sha256 == digest else self._place(name, content)
 
-    def _page(self, name: str, held: Held, known: Container[str], leads: set[str]) -> Seen:
+    def _page(self, name: str, found: held.Held, known: Container[str], leads: set[str]) -> Seen:
         """What is in a page: no inline script, handler or style, every id once, links that lead somewhere."""
-        if held.inline:
-            raise SiteError(name, expected="no inline script, handler or style", found=held.inline)
-        ids = _anchors(name, held.ids)
+        if found.inline:
+            raise SiteError(name, expected="no inline script, handler or style", found=found.inline)
+        ids = _anchors(name, found.ids)
         ids = self._alike.setdefault(ids, ids)
-        links = set(held.links)
+        links = set(found.links)
         away: list[Away] = []
         up = "../" * name.count("/")
         sound = self._sound.setdefault(up, set())

@@ -42,7 +42,7 @@ class Seal:
 
 Content = bytes | Path | Late
 
-_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
+_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False, check_circular=False)
 
 _DATA = ("src", "archive", "formats", "anatomy", "index", "series", "answers", "traces", "script")
 LINKS = ("href", "src", "srcset", "poster", *(f"data-{name}" for name in _DATA))  # attributes that lead to a file

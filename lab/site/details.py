@@ -223,7 +223,7 @@ def archive_bar(entry: Entry) -> Markup:
             f"tone tone-{row.tone}",
             f"{row.section.name}: {show.byte_count(row.section.n_bytes)} bytes, {show.percent(row.share)}",
         )
-        for row in entry.anatomy.leaves()
+        for row in entry.anatomy.leaves
     ]
     label = f"{show.byte_count(entry.anatomy.n_bytes)} bytes in {len(parts)} sections; the table below names them"
     return charts.bar(parts, float(entry.anatomy.n_bytes), label=label, height=54.0)

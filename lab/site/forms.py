@@ -12,10 +12,14 @@ from typing import Any
 import jinja2
 from jinja2 import compiler, nodes, runtime
 from jinja2.utils import missing
-from markupsafe import Markup, escape
-from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
+from markupsafe import (
+    Markup,
+    _escape_inner,  # type: ignore[attr-defined]  # what `escape` calls, in C
+    escape,
+)
 
 _METHODS = frozenset(dir(dict))
+escaped: Callable[[str], str] = _escape_inner
 marked = str.__new__  # of a plain text, without asking it whether it knows its own markup
 
 

@@ -21,6 +21,7 @@ from lab.site.parcel import Parcel
 from lab.site.redact import Redactor
 from lab.site.sanitize import Withheld
 
+_TURNS = 8  # shares for each process: what another one has read must be sent as well
 EVIDENCE_RUN_LIMIT = 1_500  # above it, only promoted runs carry their evidence: hosts count files
 
 
@@ -93,7 +94,7 @@ def _shelf(
             watched=handle if memory is not None else None,
         )
         changed = reading.changed(names, handle, held)
-        read = shares.spread(lambda some: Parcel([desk.read(name) for name in some]), changed)
+        read = shares.spread(lambda some: Parcel([desk.read(name) for name in some]), changed, turns=_TURNS)
     fresh = dict(zip(changed, (known for parcel in read for known in parcel.runs), strict=True))
     taken, reading.held = reading.keep(names, fresh), held
     withheld.extend(item for known in taken for item in known.withheld)

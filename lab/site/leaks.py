@@ -80,11 +80,15 @@ class Gate:
         if self.memory and not clean <= (known := self._remembered()):
             write_atomic(self._memory_path(), "\n".join(sorted(known | clean)).encode())
 
-    def lines(self, text: str, kind: str = "text") -> Iterator[tuple[int, str]]:
-        """(number of the line from 1, rule) of every hit in a text."""
-        for mark in self.declared:
-            text = text.replace(mark, "") if mark else text
-        yield from self.ready().hits(text, kind)
+    def lines(self, text: str | bytes, kind: str = "text") -> Iterator[tuple[int, str]]:
+        """(number of the line from 1, rule) of every hit in a text, or in one that is UTF-8 already."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        found = list(self.ready().hits(data, kind))
+        if found and any(mark.encode() in data for mark in filter(None, self.declared)):
+            for mark in filter(None, self.declared):
+                data = data.replace(mark.encode(), b"")
+            found = list(self.ready().hits(data, kind))
+        yield from found
 
     def file(self, path: str, content: bytes) -> Iterator[Finding]:
         """Every hit in one file, whatever is remembered of it."""

@@ -180,6 +180,7 @@ LEFT_OUT = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector
 FIRST: dict[str, str] = {
     "DiscordBotTokenDetector": r"[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27}",
     "TelegramBotTokenDetector": r"\d{8}:[\w-]{35}",
+    "GitLabTokenDetector": r"(gl[a-z]{2,12}-|GR1348941)",
     "BasicAuthDetector": r"://[^\s/\"'<>@]+:[^\s/\"'<>@]+@",
     "ArtifactoryDetector": r"(AKC\w{10}|AP[\dA-F]\w{8})",
 }

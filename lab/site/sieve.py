@@ -8,7 +8,7 @@ detector decides, on the line and the one after it. A line asked once is not ask
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,8 +18,7 @@ from lab.site import rules
 
 REMEMBERED_LINE = 4_000  # characters; longer lines hardly ever occur twice
 # signs whose lower case is a letter of ASCII to Python, though not to an automaton of bytes
-_LOWERED = (("\u212a", "k"), ("\u0130", "i"))
-Ask = Callable[[str], bool]
+_LOWERED = {"\u212a": "k", "\u0130": "i"}
 
 
 class Sieve:
@@ -33,6 +32,7 @@ class Sieve:
             first = rules.FIRST.get(detector)
             exact = not any(pattern.flags & re.IGNORECASE for pattern in rules.detectors()[detector].denylist)
             texts += [(detector, text, exact) for text in ([first] if first else map(re.escape, needles))]
+        texts += [(sign, sign, True) for sign in _LOWERED]
         self._names = {f"name {name}": name.lower() for name in names}
         texts += [(key, re.escape(name), False) for key, name in self._names.items() if name.isascii()]
         self._foreign = [name for name in self._names.values() if not name.isascii()]
@@ -46,24 +46,27 @@ class Sieve:
             flags=[0 if exact else hyperscan.HS_FLAG_CASELESS for _, _, exact in texts],
         )
 
-    def hits(self, text: str, kind: str) -> Iterator[tuple[int, str]]:
-        """(number of the line from 1, rule) of every hit in a text; `kind` is html, svg or another word."""
-        for sign, letter in _LOWERED:
-            text = text.replace(sign, letter) if sign in text else text
-        data = text.encode("utf-8", "surrogatepass")
+    def hits(self, data: bytes, kind: str) -> Iterator[tuple[int, str]]:
+        """(number of the line from 1, rule) of every hit in a text in UTF-8; `kind` is html, svg or another word."""
         found: set[tuple[int, str]] = set()
         if data:
             places: list[tuple[int, int]] = []
             self._automaton.scan(data, match_event_handler=lambda index, _, end, *__: places.append((index, end)))
+            if any(self._rules[index] in _LOWERED for index, _ in places):
+                for sign, letter in _LOWERED.items():
+                    data = data.replace(sign.encode(), letter.encode())
+                yield from self.hits(data, kind)
+                return
             for rule, start in {(self._rules[index], data.rfind(b"\n", 0, end) + 1) for index, end in places}:
                 if said := self._ask(rule, kind, data, start):
                     found.add((start, said))
         if self._foreign:
             start = 0
-            for line in text.split("\n"):
-                if any(name in line.lower() for name in self._foreign):
+            for line in data.split(b"\n"):
+                lowered = line.decode("utf-8", "replace").lower()
+                if any(name in lowered for name in self._foreign):
                     found.add((start, MACHINE))
-                start += len(line.encode("utf-8", "surrogatepass")) + 1
+                start += len(line) + 1
         for start, said in sorted(found):
             yield data.count(b"\n", 0, start) + 1, said
 
@@ -75,7 +78,7 @@ class Sieve:
         end = data.find(b"\n", start) % (len(data) + 1)  # where nothing is found, -1 becomes the end
         if known and r"\s" in known.pattern.pattern:  # it may go on in the next line
             end = data.find(b"\n", end + 1) % (len(data) + 1) if end < len(data) else end
-        lines = data[start:end].decode("utf-8", "surrogatepass")
+        lines = data[start:end].decode("utf-8", "replace")
         if len(lines) > REMEMBERED_LINE:
             return self._say(rule, lines)
         if (rule, lines) not in self._asked:

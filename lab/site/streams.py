@@ -114,7 +114,7 @@ def _archive(entry: Entry, known: Table, widest: int, files: Mapping[str, Conten
 def _cards(entry: Entry, known: Table) -> list[Card]:
     """The streams of an archive in file order; what holds the one member together is a stream of its own, the last."""
     assert entry.anatomy is not None
-    rows = entry.anatomy.rows()
+    rows = entry.anatomy.rows
     price = entry.contract.formula.byte_price(entry.contract.source.bytes)
     streams: list[Section] = []
     frame: list[Section] = []

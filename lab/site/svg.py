@@ -13,7 +13,7 @@ from functools import cache
 
 from markupsafe import Markup
 
-from lab.site.forms import shown
+from lab.site.forms import escaped, marked, shown
 
 CHARACTER_PX = 6.7  # mean advance of the 13 px label face, measured on digits and lower case
 LABEL_PX = 15.0
@@ -92,19 +92,21 @@ def number(value: float) -> str:
 
 def tag(name: str, /, *content: str, **attributes: str | float | None) -> Markup:
     """One element. Attribute names: a trailing underscore is dropped, others become dashes; None leaves one out."""
-    parts = [name]
+    opening = name
     for key, value in attributes.items():
-        if value is not None:
-            said = number(value) if isinstance(value, float) else shown(value if type(value) is str else str(value))
-            parts.append(f'{_attribute(key)}="{said}"')
-    inner = "".join([shown(item) for item in content])
-    opening = " ".join(parts)
-    return Markup(f"<{opening}>{inner}</{name}>") if inner else Markup(f"<{opening}/>")
+        if type(value) is float:
+            opening += f'{_attribute(key)}"{value:.1f}'.removesuffix(".0") + '"'
+        elif type(value) is str:
+            opening += f'{_attribute(key)}"{escaped(value)}"'
+        elif value is not None:
+            opening += f'{_attribute(key)}"{number(value) if isinstance(value, float) else shown(str(value))}"'
+    inner = "".join(map(shown, content))
+    return marked(Markup, f"<{opening}>{inner}</{name}>" if inner else f"<{opening}/>")
 
 
 @cache
 def _attribute(key: str) -> str:
-    return key.rstrip("_").replace("_", "-")
+    return f" {key.rstrip('_').replace('_', '-')}="
 
 
 def path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:

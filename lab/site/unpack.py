@@ -9,9 +9,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
 from io import BytesIO
+from typing import NamedTuple
 
 MEMBER_LIMIT_BYTES = 32 << 20
 MEMBER_LIMIT = 10_000
@@ -30,13 +30,15 @@ _PICKLE = re.compile(rb"\A\x80[\x02-\x05](?:\x95.{8}|[\]}(c)]|X).*\.\Z", re.DOTA
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/]))")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A text inside a file. `kind` is html, svg or text; `refused` names why a part must not be published at all."""
+class Part(NamedTuple):
+    """A text inside a file, as bytes to be read as UTF-8. `kind` is html, svg or text.
+
+    `refused` names why a part must not be published at all.
+    """
 
     path: str
     kind: str = "text"
-    text: str = ""
+    text: bytes = b""
     refused: str = ""
 
 
@@ -63,13 +65,19 @@ def parts(path: str, content: bytes, depth: int = 0) -> Iterator[Part]:
 
 def _readable(path: str, content: bytes) -> Iterator[Part]:
     """A text as it stands, and what a reader of its format sees besides: escapes and entities resolved, lines kept."""
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    text = content.decode(encoding, "replace")
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        content = _coded(content.decode("utf-16", "replace"))
     kind = "html" if path.endswith((".html", ".xml")) else "svg" if path.endswith(".svg") else "text"
-    yield Part(path=path, kind=kind, text=text)
-    mark, read = ("\\", _json) if path.endswith(".json") else ("&", unescape)
-    if mark in text and (kind != "text" or mark != "&"):
-        yield Part(path=path, text="\n".join(read(line) if mark in line else "" for line in text.split("\n")))
+    yield Part(path=path, kind=kind, text=content)
+    mark, read = (b"\\", _json) if path.endswith(".json") else (b"&", unescape)
+    if mark in content and (kind != "text" or mark != b"&"):
+        lines = content.split(b"\n")
+        seen = [_coded(read(line.decode("utf-8", "replace"))) if mark in line else b"" for line in lines]
+        yield Part(path=path, text=b"\n".join(seen))
+
+
+def _coded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _json(line: str) -> str:
@@ -82,24 +90,24 @@ def _unescaped(found: re.Match[str]) -> str:
     return character if character.isprintable() else " "
 
 
-def _strings(path: str, content: bytes) -> str:
+def _strings(path: str, content: bytes) -> bytes:
     least = _SHORTEST.get(path[path.rfind(".") :].lower(), 10)
     plain = re.findall(rb"[\x20-\x7e]{%d,}" % least, content)
     wide = [found.replace(b"\0", b"") for found in re.findall(rb"(?:[\x20-\x7e]\0){%d,}" % least, content)]
-    return b"\n".join(plain + wide).decode("ascii")
+    return b"\n".join(plain + wide)
 
 
 def _zip(path: str, content: bytes, depth: int) -> Iterator[Part]:
     left = MEMBER_LIMIT_BYTES
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            yield Part(path=f"{path}, comment", text=archive.comment.decode("utf-8", "replace"))
+            yield Part(path=f"{path}, comment", text=archive.comment)
             members = archive.infolist()
             if len(members) > MEMBER_LIMIT:
                 yield Part(path=path, refused="container that cannot be looked into")
                 return
             for info in members:
-                words = f"{info.filename}\n{info.comment.decode('utf-8', 'replace')}"
+                words = _coded(info.filename) + b"\n" + info.comment
                 yield Part(path=f"{path}, member name", text=words)
                 with archive.open(info) as member:
                     data = member.read(left + 1)
@@ -142,12 +150,12 @@ def _table(path: str, content: bytes) -> Iterator[Part]:
         known = table.metadata
         if sum(known.row_group(i).total_byte_size for i in range(known.num_row_groups)) > TABLE_LIMIT_BYTES:
             raise ValueError("more than may be read")
-        said = [known.created_by or "", *known.schema.names]
-        said += [word.decode("utf-8", "replace") for pair in (known.metadata or {}).items() for word in pair]
+        said = [*map(_coded, (known.created_by or "", *known.schema.names))]
+        said += [word for pair in (known.metadata or {}).items() for word in pair]
         for name, column in zip(known.schema.names, table.read().columns, strict=True):
             if not pyarrow.types.is_primitive(column.type):
                 values = column.cast(pyarrow.string()).unique()
-                yield Part(path=f"{path}, column {name}", text="\n".join(filter(None, values.to_pylist())))
-        yield Part(path=f"{path}, remarks", text="\n".join(said))
+                yield Part(path=f"{path}, column {name}", text=_coded("\n".join(filter(None, values.to_pylist()))))
+        yield Part(path=f"{path}, remarks", text=b"\n".join(said))
     except (pyarrow.ArrowException, OSError, ValueError):
         yield Part(path=path, refused="container that cannot be looked into")

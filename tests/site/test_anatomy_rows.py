@@ -30,14 +30,14 @@ def parsed(sizes: list[int], **changes: Any) -> anatomy.Anatomy:
 @given(st.lists(st.integers(0, 5_000), min_size=1, max_size=400))
 def test_rows_and_leaves_both_sum_to_the_file(sizes: list[int]) -> None:
     found = parsed(sizes)
-    assert sum(row.section.n_bytes for row in found.leaves()) == found.n_bytes
-    assert sum(row.section.n_bytes for row in found.rows() if row.tone is not None) == found.n_bytes
-    assert len(found.rows()) <= anatomy.CROWD + 2
+    assert sum(row.section.n_bytes for row in found.leaves) == found.n_bytes
+    assert sum(row.section.n_bytes for row in found.rows if row.tone is not None) == found.n_bytes
+    assert len(found.rows) <= anatomy.CROWD + 2
 
 
 def test_many_alike_become_one_row_that_says_how_many() -> None:
     found = parsed([7, 9, *([5] * 298)])
-    row = found.rows()[-1]
+    row = found.rows[-1]
     assert (row.count, row.section.n_bytes, row.section.name) == (300, 16 + 5 * 298, "picture")
     assert row.section.note == "300 of them, 5 to 9 bytes"
     assert found.crowd() is not None

@@ -1,15 +1,16 @@
-"""What is found in a page does not depend on the pages before it, and what stands around every page is checked too."""
+"""Ids, links and inline things of a page are found in one pass, and what stands around every page is checked too."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import re
 
 import pytest
 
 from lab import shares
 from lab.errors import BrokenLink, MediaMissing, SiteError
-from lab.site import check, held
+from lab.site import check, data, held
 
 PIECES = (
     *('<a href="/x/">', "<a\n", 'href="./y/#z"', "\n", " ", 'id="a"', '<p id="b">', 'class="c"', '="', '"', ">", "<"),
@@ -25,35 +26,49 @@ FRAME = (
 )
 
 
-def told(found: held.Held) -> tuple[list[str], list[str], bool]:
-    """What matters of what was found."""
-    return sorted(found.ids), sorted(found.links), bool(found.inline)
+VALUE = r'[ \t\n\r\f\v](?:{})="([^"]*)"'
+WITHIN = re.compile(r'[ \t\n\r\f\v][a-z-]+="[^"]*[ \t\n\r\f\v][a-z-]+="')  # a name that ends a value
+REFUSED = re.compile(r'[ \t\n\r\f\v](?:style=|on[a-z]+=")|<style|href="javascript:', re.IGNORECASE)
+SCRIPT = re.compile(r"<script(?=([^>]*))", re.IGNORECASE)
 
 
-def test_a_memory_of_lines_finds_what_a_look_at_the_whole_page_finds() -> None:
+def plainly(page: str) -> tuple[list[str], list[str], bool]:
+    """Ids, links and whether anything is inline, each sought by itself."""
+    scripts = [rest for rest in SCRIPT.findall(page) if not re.search(r"[ \t\n\r\f\v]src=", rest, re.IGNORECASE)]
+    inline = [rest for rest in scripts if not rest.startswith(' type="application/ld+json"')]
+    links = [link for name in data.LINKS for link in re.findall(VALUE.format(name), page)]
+    return sorted(re.findall(VALUE.format("id"), page)), sorted(links), bool(inline or REFUSED.search(page))
+
+
+def test_one_pass_finds_what_is_found_one_by_one() -> None:
     dice = random.Random(7)
-    lines = held.Lines()
-    pool = ["".join(dice.choices(PIECES, k=dice.randint(1, 6))) for _ in range(40)]
-    for _ in range(3_000):
-        page = "\n".join(dice.choices(pool, k=dice.randint(0, 12))).encode()
-        assert told(lines.look(page)) == told(held.look(b"\n" + page)), page
+    outcomes = set()
+    for _ in range(6_000):
+        page = "\n".join("".join(dice.choices(PIECES, k=dice.randint(1, 6))) for _ in range(dice.randint(0, 12)))
+        page += '\n"'  # what a value that nothing ends holds is asked below
+        found = held.look(page.encode())
+        ids, links, inline = plainly(page)
+        assert bool(found.inline) == inline, page
+        if not WITHIN.search(page):
+            assert (sorted(found.ids), sorted(found.links)) == (ids, links), page
+            outcomes.add((bool(ids), bool(links), inline))
+    assert len(outcomes) == 8
 
 
-def test_a_line_is_kept_only_if_nothing_leads_out_of_it() -> None:
-    for first, second in (('<a href="x', 'y">'), ("<script", ' src="s.js">'), ('<p id="', '">'), ("<SCRIPT", ">")):
-        lines = held.Lines()
-        both = f"<p>\n{first}\n{second}\n</p>".encode()
-        for page in (both, both, both, f"<p>\n{first}\n</p>".encode(), f"<p>\n{second}\n</p>".encode(), both):
-            assert told(lines.look(page)) == told(held.look(b"\n" + page)), page
+def test_what_is_refused_is_named() -> None:
+    for page, named in (
+        ('<p onclick="x()">', 'onclick="'),
+        ("<p\nSTYLE='x'>", "STYLE="),
+        ("<STYLE>", "<STYLE"),
+        ("<script\n>1</script>", "<script"),
+        ('<a href="javascript:x()">', 'href="javascript:'),
+    ):
+        assert held.look(f"<b>−</b> {page}".encode()).inline == named
 
 
-def test_a_memory_of_lines_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "KEPT_LIMIT", 5)
-    lines = held.Lines()
-    for start in range(100):
-        page = "\n".join(f'<p id="{n}"></p>' for n in range(start, start + 9)).encode()
-        assert told(lines.look(page)) == told(held.look(b"\n" + page))
-        assert len(lines._kept) <= 5 + 9
+def test_a_value_that_nothing_ends_goes_to_the_end() -> None:
+    assert held.look(b'<a href="x').links == ["x"]
+    assert held.look(b'<a id="').ids == [""]
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_one_pass_over_all_rules_finds_what_asking_each_of_them_on_each_line_doe
     lines += [text for line in lines for text in (f"é {line} ü", line.upper(), line.lower(), line[: len(line) // 2])]
     for kind in ("html", "svg", "text"):
         asked = {(at, rule) for at, line in enumerate(lines, 1) for rule in each_rule(line, kind)}
-        found = set(sieve.Sieve(()).hits("\n\n".join(lines), kind))
+        found = set(sieve.Sieve(()).hits("\n\n".join(lines).encode(), kind))
         assert asked <= {(1 + number // 2, rule) for number, rule in found}
         assert len(asked) > 100
 

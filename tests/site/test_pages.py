@@ -201,7 +201,7 @@ def test_evidence_of_another_archive_stops_the_build(small: shelf.Made, tmp_path
 def test_the_archive_bar_sums_to_the_archive(built: SimpleNamespace) -> None:
     for entry in built.book.main.entries:
         assert entry.anatomy is not None
-        assert sum(row.section.n_bytes for row in entry.anatomy.leaves()) == entry.n_bytes
+        assert sum(row.section.n_bytes for row in entry.anatomy.leaves) == entry.n_bytes
 
 
 def test_a_dead_link_and_a_missing_picture_are_named(built: SimpleNamespace) -> None:
