@@ -6,20 +6,19 @@ own for a text that is joined to others at once: a long site prints millions of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import jinja2
 from jinja2 import compiler, nodes, runtime
 from jinja2.utils import missing
-from markupsafe import (
-    Markup,
-    _escape_inner,  # type: ignore[attr-defined]  # what `escape` calls, in C
-    escape,
-)
+from markupsafe import Markup, escape
+from markupsafe import _escape_inner as _escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
 
 _METHODS = frozenset(dir(dict))
-escaped: Callable[[str], str] = _escape_inner
+_INDENT = re.compile(r"\n[ \t]+")
+escaped: Callable[[str], str] = _escaped
 marked = str.__new__  # of a plain text, without asking it whether it knows its own markup
 
 
@@ -134,6 +133,10 @@ class Forms(jinja2.Environment):
         """As jinja2's own."""
         super().__init__(**options)
         self._ready: dict[str, jinja2.Template] = {}
+
+    def preprocess(self, source: str, *_: Any, **__: Any) -> str:
+        """A template whose lines are indented by one space, which takes a twentieth of the bytes of a page."""
+        return _INDENT.sub("\n ", super().preprocess(source))
 
     def get_template(self, name: Any, *_: Any, **__: Any) -> jinja2.Template:
         """A template by its name, looked for once: no page here has names of its own for it."""
