@@ -97,12 +97,7 @@ def build(
     guard = gate(intake.load_site(SOURCE / "site.toml"), script)
     redactor = redact.Redactor(gate=guard, folder=CACHE / "redacted") if redacted else None
     shelves = intake.load(SOURCE, ledgers, redactor, memory.records if memory else None)
-    if memory:
-        beside = shares.alongside(partial(parquets, shelves, replace(guard, memory=None)))
-        tabled = tables.begun((partial(tables.files, shelves), beside))
-    else:  # elsewhere: a process that goes takes with it what it made once
-        tabled = tables.begun((partial(tables.files, shelves), partial(parquets, shelves, guard)), shares.beside)
-    guard.ready()
+    tabled = written(shelves, guard, stays=memory is not None)
     if memory:
         memory.shipped = script
     media = clips.prepare(shelves, CACHE, monitor)
@@ -115,6 +110,17 @@ def build(
             return memory.publish(tree, guard, index), planned
         with publish.draft(out) if out else nullcontext() as place:
             return check.check(tree, guard, place, further=index), planned
+
+
+def written(shelves: book.Book, guard: leaks.Gate, *, stays: bool) -> tables.Task:
+    """The ledgers as texts and as Parquet, begun elsewhere: a process that goes takes with it what it made once."""
+    texts: tables.Task = partial(tables.files, shelves)
+    if stays:
+        guard.ready()
+        return tables.together(texts, shares.alongside(partial(parquets, shelves, replace(guard, memory=None))))
+    texts = shares.beside(texts)
+    guard.ready()  # here, so that the second process need not
+    return tables.together(texts, shares.beside(partial(parquets, shelves, guard)))
 
 
 def parquets(shelves: book.Book, guard: leaks.Gate) -> dict[str, data.Content]:

@@ -115,7 +115,7 @@ def make(
         made: files that this module must not make: the script of the interactive view, which comes out of its package.
         pack: zips the packets of runs, perhaps with a memory of former builds.
         space: how many files there may be.
-        tabled: what gives the ledgers, as `tables.begun` does; without it they are made here, without Parquet.
+        tabled: what gives the ledgers, as `tables.together` does; without it they are made here, without Parquet.
         stage: that of the builds before, where a builder stays.
     """
     stage = stage or Stage()

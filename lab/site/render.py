@@ -18,7 +18,7 @@ from lab.site import format as show
 from lab.site.book import Board, Entry
 from lab.site.charts import Figure
 from lab.site.data import LINKS, Content, Seal
-from lab.site.forms import Forms
+from lab.site.forms import Forms, marked
 from lab.site.packets import FOLDER
 from lab.site.plan import FigureMakers, Plan
 from lab.site.sheets import Page
@@ -41,7 +41,11 @@ def environment(templates: Path, assets: Mapping[str, str]) -> jinja2.Environmen
     formats = ("score", "full", "byte_count", "size", "signed", "signed_bytes", "percent", "scientific", "seconds")
     found.filters.update({name: getattr(show, name) for name in (*formats, "plain", "short_digest", "date")})
     found.globals.update(
-        asset=partial(_asset, assets), verdicts=tuple(figures.VERDICTS), digits=split_score, once=Once()
+        asset=partial(_asset, assets),
+        verdicts=tuple(figures.VERDICTS),
+        digits=split_score,
+        once=Once(),
+        difference=difference,
     )
     return found
 
@@ -65,6 +69,12 @@ def split_score(value: float) -> tuple[str, str]:
     text = show.full(value)
     cut = text.index(".") + 5 if "." in text and "e" not in text else len(text)
     return text[:cut], text[cut:]
+
+
+def difference(value: float, digits: int = 6) -> Markup:
+    """A difference of scores with its sign; less is better."""
+    kind = "better" if value < 0 else "worse" if value > 0 else ""
+    return marked(Markup, f'<span class="delta {kind}">{show.signed(value, digits)}</span>')
 
 
 def figure_makers(templates: Path, board: Board | None, keep: Callable[[Figure], None]) -> FigureMakers:

@@ -99,16 +99,10 @@ def _page(entry: Entry, media: Media | None, stage: Stage, key: Any) -> Page:
 
 
 def _values(entry: Entry, stage: Stage) -> dict[str, Any]:
-    shelf, files, media = stage.shelves[entry.contract.name], stage.files, stage.media.get(entry.url)
+    shelf, media = stage.shelves[entry.contract.name], stage.media.get(entry.url)
     board = next((board for board in shelf.boards if entry.id in board.by_id), None)
     parent = shelf.by_id.get(entry.parent or "")
     best = board.frontier if board else None
-    compared, roles = [entry], ["this run"]
-    for other, role in ((parent, "parent"), (best, "frontier")):
-        if other and board and other.id in board.by_id and all(other is not one for one in compared):
-            compared.append(other)
-            roles.append(role)
-    published = {item.name: data.evidence_url(entry, item.name) for item in entry.evidence}
     return {
         "entry": entry,
         "shelf": shelf,
@@ -116,7 +110,35 @@ def _values(entry: Entry, stage: Stage) -> dict[str, Any]:
         "best": best,
         "delta": lineage.from_parent(entry, board) if board else None,
         "against_best": lineage.delta(entry, best) if best and best is not entry else None,
-        "terms": [] if entry.plain else figures.terms(compared, roles),
+        "neighbours": lineage.neighbourhood(entry, board, PLAIN_ROWS if entry.plain else ROWS) if board else [],
+        "surroundings": marshal.dumps([*map(entry.data["custody"].get, SURROUNDINGS)], 2),  # a key, of equal values
+        "parameters": _parameters(entry, parent),
+        "media": media,
+        "archive_url": data.archive_url(entry) if entry.archive else "",
+        "byte_price": entry.contract.formula.byte_price(entry.contract.source.bytes),
+        **(_NOTHING if entry.plain else _drawn(entry, parent, board, media, stage.files)),
+    }
+
+
+# what `_drawn` gives of a run that has no evidence beside it
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("pairs", "units", "training", "codes", "poses", "bar")),
+    **dict.fromkeys(("terms", "maps", "pictures", "tails", "timeline", "evidence"), ()),
+}
+
+
+def _drawn(
+    entry: Entry, parent: Entry | None, board: Board | None, media: Media | None, files: Mapping[str, Content]
+) -> dict[str, Any]:
+    """What is drawn of a run, most of it from its evidence."""
+    compared, roles = [entry], ["this run"]
+    for other, role in ((parent, "parent"), (board.frontier if board else None, "frontier")):
+        if other and board and other.id in board.by_id and all(other is not one for one in compared):
+            compared.append(other)
+            roles.append(role)
+    published = {item.name: data.evidence_url(entry, item.name) for item in entry.evidence}
+    return {
+        "terms": figures.terms(compared, roles),
         "pairs": details.pairs(entry, media.clip.n_frames if media else 0),
         "units": details.units(entry),
         "training": details.training(entry),
@@ -127,13 +149,7 @@ def _values(entry: Entry, stage: Stage) -> dict[str, Any]:
         "tails": drawn.tails(entry),
         "timeline": drawn.timeline(entry),
         "bar": details.archive_bar(entry) if entry.anatomy else None,
-        "neighbours": lineage.neighbourhood(entry, board, PLAIN_ROWS if entry.plain else ROWS) if board else [],
-        "surroundings": marshal.dumps([*map(entry.data["custody"].get, SURROUNDINGS)], 2),  # a key, of equal values
-        "parameters": _parameters(entry, parent),
-        "media": media,
         "evidence": [(item, published[item.name]) for item in entry.evidence if published[item.name][1:] in files],
-        "archive_url": data.archive_url(entry) if entry.archive else "",
-        "byte_price": entry.contract.formula.byte_price(entry.contract.source.bytes),
     }
 
 

@@ -5,7 +5,7 @@ The columns are those of `lab ledger export`; their values come from the public 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,15 +61,9 @@ def _cell(record: Mapping[str, Any], path: Sequence[str]) -> Any:
     return " ".join(map(str, value)) if type(value) is list else value
 
 
-def begun(tasks: Iterable[Task], aside: Callable[[Task], Task] = lambda task: task) -> Task:
-    """What gives the files of several tasks together.
-
-    Args:
-        aside: begins a task elsewhere and gives what waits for it, as `shares.beside` does; else they are done when
-            they are asked for.
-    """
-    begun = [aside(task) for task in tasks]
-    return lambda: {name: content for task in begun for name, content in task().items()}
+def together(*tasks: Task) -> Task:
+    """What gives the files of several tasks, some perhaps begun elsewhere before they are asked for."""
+    return lambda: {name: content for task in tasks for name, content in task().items()}
 
 
 def files(book: Book) -> dict[str, Content]:

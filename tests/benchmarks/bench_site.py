@@ -21,6 +21,7 @@ click until the new rows are laid out.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import random
 import shutil
@@ -35,7 +36,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "site"))
 import bulk
 import staying
-from builders import LIMIT_S, OTHERS, beside, install, ours, versions_of
+from builders import LIMIT_S, OTHERS, ROOT, beside, install, ours, versions_of
 
 from lab import archive, contract, custody
 from lab.ledger import Ledger
@@ -180,6 +181,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     curve: list[dict[str, Any]] = []
     versions: dict[str, str] = {}
+    compileall.compile_dir(ROOT / "lab", quiet=1)  # as pip does for the others, also where Python itself may not
+    compileall.compile_file(ROOT / "build.py", quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         if options.beside:

@@ -343,7 +343,7 @@ def test_kills_while_it_builds_again_leave_the_old_site_or_the_new_one(site: Sit
         os.read(ready, 1)
         started = time.monotonic()
         if kill:
-            time.sleep(took * 1.3 * chance.random())
+            time.sleep(took * 1.6 * chance.random())
             os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         took = took or time.monotonic() - started
