@@ -7,7 +7,7 @@ own for a text that is joined to others at once: a long site prints millions of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 import jinja2
@@ -36,6 +36,15 @@ class Generator(compiler.CodeGenerator):
 
     A value is kept under a name of its own for as long as it takes to look at its kind; nothing else reads that name.
     """
+
+    def blockvisit(self, nodes: Iterable[nodes.Node], frame: compiler.Frame) -> None:
+        """The pieces of a block of a template in one list: each that a page yields goes through all that it extends."""
+        whole = frame.block_frame and frame.buffer is None
+        if whole:
+            self.buffer(frame)
+        super().blockvisit(nodes, frame)
+        if whole:
+            self.writeline(f"yield concat({frame.buffer})")
 
     def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:
         """Several pieces in a row as one: each that a page yields goes through every template that it extends."""
