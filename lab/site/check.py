@@ -193,7 +193,9 @@ class _Desk:
             target, _, fragment = (unescape(link) if "&" in link else link).partition("#")
             if target.startswith(("https://", "http://", "mailto:")):
                 continue
-            path = _resolve(name, target) if target else name
+            path = f"{target[len(up) :]}index.html" if target.startswith(up) and target.endswith("/") else ""
+            if path not in known:  # nearly all links lead to the folder of a page, from the root
+                path = _resolve(name, target) if target else name
             if path not in known:
                 kind = MediaMissing if path.endswith(_MEDIA) else BrokenLink
                 raise kind(name, expected=f"{link!r} to lead somewhere", found="nothing in the tree")

@@ -7,8 +7,10 @@ never the text it found. Files found clean are remembered by the digest of their
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -71,9 +73,7 @@ class Gate:
 
     def ready(self) -> sieve.Sieve:
         """What every look goes through, made once in a process: a fifth of a second."""
-        rules.detectors()
-        names = tuple(n for n in self.names if len(n) >= SHORTEST_NAME and n.lower() not in COMMON_NAMES)
-        return sieve.of(names)
+        return _sieve(self.names)
 
     def remember(self, clean: Set[str]) -> None:
         """Keep the marks of files that were found clean, beside those of former times."""
@@ -116,9 +116,15 @@ class Gate:
 
     def _memory_path(self) -> Path:
         assert self.memory is not None
-        source = "".join(inspect.getsource(part) for part in (rules, sieve, tags, unpack, Gate, Watch))
+        source = "".join(inspect.getsource(part) for part in (rules, sieve, tags, unpack, sys.modules[__name__]))
         parts = (source, version("detect-secrets"), version("hyperscan"), repr(self.declared), repr(self.names))
         return self.memory / f"clean-{custody.sha256_bytes('|'.join(parts).encode())[:16]}.txt"
+
+
+@cache
+def _sieve(names: tuple[str, ...]) -> sieve.Sieve:
+    """The sieve that knows the names of a machine and its user, but for those that say nothing."""
+    return sieve.Sieve([name for name in names if len(name) >= SHORTEST_NAME and name.lower() not in COMMON_NAMES])
 
 
 @dataclass(slots=True)

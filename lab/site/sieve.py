@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import hyperscan
@@ -37,6 +36,7 @@ class Sieve:
         texts += [(key, re.escape(name), False) for key, name in self._names.items() if name.isascii()]
         self._foreign = [name for name in self._names.values() if not name.isascii()]
         self._rules = [rule for rule, _, _ in texts]
+        self._here = {kind: [self._of(rule, kind) for rule in self._rules] for kind in ("html", "svg", "text")}
         self._asked: dict[tuple[str, str], str] = {}
         self._automaton: Any = hyperscan.Database()
         self._automaton.compile(
@@ -57,8 +57,9 @@ class Sieve:
                     data = data.replace(sign.encode(), letter.encode())
                 yield from self.hits(data, kind)
                 return
-            for rule, start in {(self._rules[index], data.rfind(b"\n", 0, end) + 1) for index, end in places}:
-                if said := self._ask(rule, kind, data, start):
+            here = self._here.get(kind, self._here["text"])
+            for rule, start in {(here[index], data.rfind(b"\n", 0, end) + 1) for index, end in places if here[index]}:
+                if said := self._ask(rule, data, start):
                     found.add((start, said))
         if self._foreign:
             start = 0
@@ -70,11 +71,15 @@ class Sieve:
         for start, said in sorted(found):
             yield data.count(b"\n", 0, start) + 1, said
 
-    def _ask(self, rule: str, kind: str, data: bytes, start: int) -> str:
+    @staticmethod
+    def _of(rule: str, kind: str) -> str:
+        """A rule where it goes for texts of a kind, else nothing."""
+        known = rules.RULES.get(rule)
+        return rule if known is None or not known.kinds or kind in known.kinds else ""
+
+    def _ask(self, rule: str, data: bytes, start: int) -> str:
         """What a rule says of the line that begins at `start`; empty where nothing."""
         known = rules.RULES.get(rule)
-        if known and known.kinds and kind not in known.kinds:
-            return ""
         end = data.find(b"\n", start) % (len(data) + 1)  # where nothing is found, -1 becomes the end
         if known and r"\s" in known.pattern.pattern:  # it may go on in the next line
             end = data.find(b"\n", end + 1) % (len(data) + 1) if end < len(data) else end
@@ -99,9 +104,3 @@ class Sieve:
 
 
 MACHINE = "name of the building machine or its user"
-
-
-@cache
-def of(names: tuple[str, ...]) -> Sieve:
-    """The sieve that knows some names of a machine and its user, made once."""
-    return Sieve(names)
