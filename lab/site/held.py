@@ -14,16 +14,20 @@ import hyperscan
 
 from lab.site.data import LINKS
 
-_ID, _LINK, _REFUSED, _SCRIPT = range(4)
+_ID, _LINK, _REFUSED, _STYLE, _SCRIPT = range(5)
 _PATTERNS = {
     _ID: r'\sid="',
     _LINK: rf'\s(?:{"|".join(LINKS)})="',
-    _REFUSED: r'<style|\sstyle=|\son[a-z]+="|href="javascript:',
+    _REFUSED: r'\sstyle=|\son[a-z]+="|\shref="javascript:',
+    _STYLE: r"<style",
     _SCRIPT: r"<script",
 }
-_ANY_CASE = frozenset((_REFUSED, _SCRIPT))
+_ANY_CASE = frozenset((_REFUSED, _STYLE, _SCRIPT))
 _INLINE = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)", re.IGNORECASE)
 _TOLD = 40  # bytes before the end of something refused, among which its last word is told
+_AFTER = frozenset(
+    bytes((sign,)) for sign in b" \t\n\r\f\v>/,}]"
+)  # what follows a mark that ends a value, and begins hardly any
 
 
 class Held(NamedTuple):
@@ -42,14 +46,23 @@ def look(content: bytes) -> Held:
     links: list[str] = []
     inline, closed = "", -1
     for kind, end in found:
-        if kind == _REFUSED:
-            inline = content[max(end - _TOLD, 0) : end].split()[-1].decode("utf-8", "replace")
+        if kind == _STYLE:
+            inline = "<style"
+        elif kind == _REFUSED:
+            if _is_name(content, content.rfind(b"=", 0, end)):
+                inline = content[max(end - _TOLD, 0) : end].split()[-1].decode("utf-8", "replace")
         elif kind == _SCRIPT:
             inline = "<script" if _INLINE.match(content, end - len("<script")) else inline
-        elif end > closed + 1:  # else the mark that opens this value closed the one before
+        elif end > closed + 1 and (content[end : end + 1] not in _AFTER or _is_name(content, end - len('="'))):
             closed = content.find(b'"', end) % (len(content) + 1)  # where nothing is found, -1 becomes the end
             (ids if kind == _ID else links).append(content[end:closed].decode())
     return Held(ids, links, inline)
+
+
+def _is_name(content: bytes, end: int) -> bool:
+    """Does the name of an attribute end here, and neither a text nor a value? In both, `<` and `"` are escaped."""
+    pieces = content[max(content.rfind(b"<", 0, end), 0) : end].split(b'"')
+    return len(pieces) % 2 == 1 and b">" not in b"".join(pieces[::2])
 
 
 @cache

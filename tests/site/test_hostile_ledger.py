@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hostile
 import pytest
+import shelf
 
-from lab.site import sanitize
+from lab.site import check, intake, plan, render, sanitize
+
+TEMPLATES = hostile.SOURCE.parent / "templates"
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +74,20 @@ def test_a_size_beyond_64_bits_is_refused_by_name_though_its_score_holds_togethe
     assert entry is None
     assert case.id in why
     assert "64 bits" in why
+
+
+LIKE_CODE = ("its style=x", "see href=", "only one=", "no id=", "a src= onload=", "javascript:x href=")
+
+
+def test_texts_that_read_like_attributes_stop_no_build(tmp_path: Path) -> None:
+    """They are harmless where they stand, and no refusal of a page must come of them."""
+    made = shelf.make(tmp_path, clips=0)
+    taken = [
+        hostile.spoil(made, identifier, text, [path for path in hostile.FREE if path != "evaluation.axis"])
+        for identifier, text in zip(made.ids.values(), LIKE_CODE, strict=False)
+    ]
+    assert min(map(len, taken)) > 10
+    book = intake.load(hostile.SOURCE, made.ledgers)
+    planned = plan.make(book, {}, partial(render.figure_makers, TEMPLATES))
+    checked = check.check(render.render(planned, TEMPLATES))
+    assert checked.pages > len(made.ids)
