@@ -14,11 +14,10 @@ import jinja2
 from jinja2 import compiler, nodes, runtime
 from jinja2.utils import missing
 from markupsafe import Markup, escape
-from markupsafe import _escape_inner as _escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
+from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]  # what `escape` calls, in C
 
 _METHODS = frozenset(dir(dict))
 _INDENT = re.compile(r"\n[ \t]+")
-escaped: Callable[[str], str] = _escaped
 marked = str.__new__  # of a plain text, without asking it whether it knows its own markup
 
 
@@ -38,24 +37,14 @@ class Generator(compiler.CodeGenerator):
     """
 
     def blockvisit(self, nodes: Iterable[nodes.Node], frame: compiler.Frame) -> None:
-        """The pieces of a block of a template in one list: each that a page yields goes through all that it extends."""
-        whole = frame.block_frame and frame.buffer is None
+        """The pieces of a template or a block in one list: each that is yielded goes through all that it extends."""
+        whole = frame.buffer is None
         if whole:
             self.buffer(frame)
         super().blockvisit(nodes, frame)
         if whole:
             self.writeline(f"yield concat({frame.buffer})")
-
-    def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:
-        """Several pieces in a row as one: each that a page yields goes through every template that it extends."""
-        if frame.buffer is not None or len(node.nodes) == 1:
-            super().visit_Output(node, frame)
-            return
-        frame.buffer = self.temporary_identifier()
-        self.writeline(f"{frame.buffer} = []")
-        super().visit_Output(node, frame)
-        self.writeline(f"yield concat({frame.buffer})")
-        frame.buffer = None
+            frame.buffer = None
 
     def _output_child_pre(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
         if _is_shown(frame, finalize):

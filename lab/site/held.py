@@ -25,9 +25,7 @@ _PATTERNS = {
 _ANY_CASE = frozenset((_REFUSED, _STYLE, _SCRIPT))
 _INLINE = re.compile(rb"<script(?![^>]*\ssrc=)(?! type=\"application/ld\+json\">)", re.IGNORECASE)
 _TOLD = 40  # bytes before the end of something refused, among which its last word is told
-_AFTER = frozenset(
-    bytes((sign,)) for sign in b" \t\n\r\f\v>/,}]"
-)  # what follows a mark that ends a value, and begins hardly any
+_AFTER = b" \t\n\r\f\v>/,}]"  # what follows a mark that ends a value, and begins hardly any
 
 
 class Held(NamedTuple):

@@ -83,12 +83,10 @@ class Gate:
     def lines(self, text: str | bytes, kind: str = "text") -> Iterator[tuple[int, str]]:
         """(number of the line from 1, rule) of every hit in a text, or in one that is UTF-8 already."""
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-        found = list(self.ready().hits(data, kind))
-        if found and any(mark.encode() in data for mark in filter(None, self.declared)):
-            for mark in filter(None, self.declared):
-                data = data.replace(mark.encode(), b"")
-            found = list(self.ready().hits(data, kind))
-        yield from found
+        found, bare = list(self.ready().hits(data, kind)), data
+        for mark in filter(None, self.declared if found else ()):
+            bare = bare.replace(mark.encode(), b"")
+        yield from found if bare == data else self.ready().hits(bare, kind)
 
     def file(self, path: str, content: bytes) -> Iterator[Finding]:
         """Every hit in one file, whatever is remembered of it."""

@@ -56,7 +56,7 @@ def draft(target: Path) -> Iterator[Put]:
     except OSError as error:
         raise _unwritable(target, error) from None
     try:
-        yield partial(_put, target, str(folder), set(), _masked())
+        yield partial(_put, target, str(folder), set())
         try:
             if (target / KEPT).is_file():
                 shutil.copyfile(target / KEPT, folder / KEPT)
@@ -175,8 +175,8 @@ def differences(files: Mapping[str, File], target: Path) -> list[str]:
     return sorted((present ^ files.keys()) | odd)
 
 
-def _put(target: Path, folder: str, made: set[str], masked: bool, name: str, content: bytes) -> None:
-    """Write one file; `made` are the folders that are known to be there, `masked` as the function of that name."""
+def _put(target: Path, folder: str, made: set[str], name: str, content: bytes) -> None:
+    """Write one file; `made` are the folders that are known to be there."""
     path, how, mode = f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _mode(name)
     above = path[: path.rfind("/")]
     try:
@@ -185,8 +185,7 @@ def _put(target: Path, folder: str, made: set[str], masked: bool, name: str, con
             made.add(above)
         handle = os.open(path, how, mode)
         try:
-            if masked:
-                os.fchmod(handle, mode)
+            os.fchmod(handle, mode)
             left = memoryview(content)
             while left:
                 left = left[os.write(handle, left) :]
@@ -194,12 +193,6 @@ def _put(target: Path, folder: str, made: set[str], masked: bool, name: str, con
             os.close(handle)
     except OSError as error:
         raise _unwritable(target, error) from None
-
-
-def _masked() -> bool:
-    """Does this process make files with fewer rights than it asks for?"""
-    os.umask(mask := os.umask(0))
-    return bool(mask & 0o755)
 
 
 def _folder(path: str) -> None:
@@ -213,7 +206,7 @@ def _folder(path: str) -> None:
 def _replace(target: Path, folder: Path, name: str, content: bytes) -> None:
     """Put a file where perhaps one is, which may stand in the target as well."""
     _remove(target, folder / name)
-    _put(target, str(folder), set(), True, name, content)
+    _put(target, str(folder), set(), name, content)
 
 
 def _remove(target: Path, path: Path) -> None:

@@ -52,7 +52,7 @@ class Sieve:
         if data:
             places: list[tuple[int, int]] = []
             self._automaton.scan(data, match_event_handler=lambda index, _, end, *__: places.append((index, end)))
-            if any(self._rules[index] in _LOWERED for index, _ in places):
+            if any(self._rules[index] in _LOWERED for index, _ in places):  # looked at as Python reads it
                 for sign, letter in _LOWERED.items():
                     data = data.replace(sign.encode(), letter.encode())
                 yield from self.hits(data, kind)

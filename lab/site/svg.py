@@ -13,7 +13,7 @@ from functools import cache
 
 from markupsafe import Markup
 
-from lab.site.forms import escaped, marked, shown
+from lab.site.forms import marked, shown
 
 CHARACTER_PX = 6.7  # mean advance of the 13 px label face, measured on digits and lower case
 LABEL_PX = 15.0
@@ -94,12 +94,9 @@ def tag(name: str, /, *content: str, **attributes: str | float | None) -> Markup
     """One element. Attribute names: a trailing underscore is dropped, others become dashes; None leaves one out."""
     opening = name
     for key, value in attributes.items():
-        if type(value) is float:
-            opening += f'{_attribute(key)}"{value:.1f}'.removesuffix(".0") + '"'
-        elif type(value) is str:
-            opening += f'{_attribute(key)}"{escaped(value)}"'
-        elif value is not None:
-            opening += f'{_attribute(key)}"{number(value) if isinstance(value, float) else shown(str(value))}"'
+        if value is not None:
+            said = number(value) if isinstance(value, float) else shown(value if type(value) is str else str(value))
+            opening += f'{_attribute(key)}"{said}"'
     inner = "".join(map(shown, content))
     return marked(Markup, f"<{opening}>{inner}</{name}>" if inner else f"<{opening}/>")
 

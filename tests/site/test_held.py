@@ -11,29 +11,19 @@ from lab import shares
 from lab.errors import BrokenLink, MediaMissing, SiteError
 from lab.site import check, held
 
-# attributes and texts as pages hold them: what is found in each (ids, links, is it refused?)
+# attributes as pages hold them, and what is found in each: ids, links, is it refused?
 ATTRIBUTES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
+    **dict.fromkeys(('class="c"', "hidden", 'data-id="no"', 'title="− style=x"'), ((), (), False)),
+    **dict.fromkeys(('title="see href="', 'title="only one="', 'title=" style= onload="'), ((), (), False)),
+    **dict.fromkeys(('style="x"', "STYLE=x", 'onclick="x()"', 'ONLOAD="x()"'), ((), (), True)),
     'id="a"': (("a",), (), False),
-    'href="./y/#z"': ((), ("./y/#z",), False),
-    'href="/"': ((), ("/",), False),
-    'src=""': ((), ("",), False),
-    'srcset="s 2x"': ((), ("s 2x",), False),
-    'poster="p.png"': ((), ("p.png",), False),
-    'data-index="i"': ((), ("i",), False),
-    'data-id="no"': ((), (), False),
-    'class="c"': ((), (), False),
-    "hidden": ((), (), False),
-    'title="see href="': ((), (), False),
-    'title="only one="': ((), (), False),
-    'title="no id="': ((), (), False),
-    'title=" style= onload="': ((), (), False),
-    'title="− style=x"': ((), (), False),
-    'style="x"': ((), (), True),
-    "STYLE=x": ((), (), True),
-    'onclick="x()"': ((), (), True),
-    'ONLOAD="x()"': ((), (), True),
     'href="javascript:x"': ((), ("javascript:x",), True),
+    **{
+        f'{name}="{link}"': ((), (link,), False)
+        for name, link in (("href", "./y/#z"), ("href", "/"), ("src", ""), ("srcset", "s 2x"), ("data-index", "i"))
+    },
 }
+# texts, and whether they are refused
 TEXTS = {
     "text": False,
     "what style=x does": False,
